@@ -1,0 +1,1 @@
+"""The controller runtime: one service, deployed unchanged on both planes."""
