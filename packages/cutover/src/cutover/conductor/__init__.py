@@ -1,0 +1,1 @@
+"""Carries it out: probes, loop, actuator, operator's API."""

@@ -1,0 +1,1 @@
+"""What follows: a pure function of the runbook, the run, and now."""

@@ -1,0 +1,68 @@
+"""The operator's word: always with a name and a reason, journaled like everything else."""
+
+import msgspec
+
+from cutover.runbook.gate import Check
+
+
+class HoldOrder(msgspec.Struct, frozen=True, tag=True):
+    """Freeze exposure; rollback stays armed."""
+
+    actor: str
+    reason: str
+
+
+class ResumeOrder(msgspec.Struct, frozen=True, tag=True):
+    """End a hold."""
+
+    actor: str
+    reason: str
+
+
+class PromoteOrder(msgspec.Struct, frozen=True, tag=True):
+    """Leave the expected stage, where the runbook leaves that to a person."""
+
+    actor: str
+    reason: str
+    expect: str
+
+
+class AbortOrder(msgspec.Struct, frozen=True, tag=True):
+    """Everything back to the fallback, now, and the run ends."""
+
+    actor: str
+    reason: str
+
+
+class RetryOrder(msgspec.Struct, frozen=True, tag=True):
+    """Begin again with the first stage after a rollback, or try exhausted gates again."""
+
+    actor: str
+    reason: str
+
+
+class DisarmOrder(msgspec.Struct, frozen=True, tag=True):
+    """Switch one rollback condition off for a while.
+
+    Attributes:
+        rule: the condition's name.
+        expires_ms: for how long, observed milliseconds.
+    """
+
+    actor: str
+    reason: str
+    rule: str
+    expires_ms: int
+
+
+class WaiveOrder(msgspec.Struct, frozen=True, tag=True):
+    """Accept a precondition that cannot be judged (unknown); a failed one cannot be waived."""
+
+    actor: str
+    reason: str
+    check: Check
+
+
+Command = (
+    HoldOrder | ResumeOrder | PromoteOrder | AbortOrder | RetryOrder | DisarmOrder | WaiveOrder
+)

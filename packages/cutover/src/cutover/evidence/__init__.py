@@ -1,0 +1,1 @@
+"""What was seen: observations, outcomes, and how wire formats become them."""

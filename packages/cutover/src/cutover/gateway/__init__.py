@@ -1,0 +1,1 @@
+"""Moves traffic: classify, pick, forward, count; it never judges."""

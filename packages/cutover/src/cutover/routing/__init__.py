@@ -1,0 +1,1 @@
+"""Who answers what: the routing table, the choice of a plane, the classification of texts."""

@@ -1,0 +1,1 @@
+"""What was agreed: planes, intents, stages, gates and rollback conditions, as frozen values."""
