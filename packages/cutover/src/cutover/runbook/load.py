@@ -1,0 +1,72 @@
+"""The door by which a runbook's text becomes something that may be executed.
+
+Text → values (`shape`) → shape and units (`schema`) → what the parts owe each other (`rules`,
+`plan`) → `Runbook` (`build`). All errors of a step are reported together, each with file and line;
+a later step needs the earlier one to be clean.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cutover.runbook import advice, plan, rules
+from cutover.runbook.build import build
+from cutover.runbook.document import Runbook
+from cutover.runbook.finding import Fault, Finding, RunbookError, Severity, where
+from cutover.runbook.lines import key_lines, line_of
+from cutover.runbook.schema import Document, json_schema
+from cutover.runbook.shape import NotTomlError, parse_toml, read_shape
+
+__all__ = ["json_schema", "lint_text", "load_text"]
+
+
+def load_text(text: str, source: str) -> Runbook:
+    """The runbook that `text` spells out.
+
+    Args:
+        text: TOML, as the operator wrote it; kept word for word in the result.
+        source: the file's name, for messages.
+
+    Raises:
+        RunbookError: with every error found; warnings do not stop a load.
+    """
+    document, findings = _read(text, source)
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if document is None or errors:
+        raise RunbookError(source, errors)
+    return build(document, text)
+
+
+def lint_text(text: str, source: str) -> list[Finding]:
+    """Everything that is wrong (errors) or risky (warnings) in `text`, in its order.
+
+    An empty list, or one of warnings only, means that `load_text` accepts it.
+    """
+    document, findings = _read(text, source)
+    if document is not None and not findings:
+        faults = advice.warnings(build(document, text))
+        findings = _located(faults, parse_toml(text), text, source)
+    return findings
+
+
+def _read(text: str, source: str) -> tuple[Document | None, list[Finding]]:
+    try:
+        values = parse_toml(text)
+    except NotTomlError as error:
+        expected = "valid TOML"
+        return None, [Finding(source, error.line, "", error.seen, expected, Severity.ERROR)]
+    shape = read_shape(values)
+    if isinstance(shape, Document):
+        faults = [*rules.faults(shape), *plan.faults(shape)]
+        return shape, _located(faults, values, text, source)
+    return None, _located(shape, values, text, source)
+
+
+def _located(
+    faults: Iterable[Fault], values: Mapping[str, Any], text: str, source: str
+) -> list[Finding]:
+    lines = key_lines(text)
+    found = [
+        Finding(source, line_of(lines, f.loc), where(values, f.loc), f.seen, f.expected, f.severity)
+        for f in faults
+    ]
+    return sorted(found, key=lambda finding: finding.line)
