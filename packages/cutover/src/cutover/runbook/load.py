@@ -52,8 +52,8 @@ def _read(text: str, source: str) -> tuple[Document | None, list[Finding]]:
     try:
         values = parse_toml(text)
     except NotTomlError as error:
-        expected = "valid TOML"
-        return None, [Finding(source, error.line, "", error.seen, expected, Severity.ERROR)]
+        seen = f"text that cannot be read ({error.seen})"
+        return None, [Finding(source, error.line, "", seen, "valid TOML", Severity.ERROR)]
     shape = read_shape(values)
     if isinstance(shape, Document):
         faults = [*rules.faults(shape), *plan.faults(shape)]

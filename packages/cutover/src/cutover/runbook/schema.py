@@ -45,10 +45,12 @@ def _share(seen: object) -> int:
 
 
 def _sigmas(seen: object) -> float:
-    if isinstance(seen, bool) or not isinstance(seen, int | float | Decimal) or not 2 <= seen <= 6:
+    number = isinstance(seen, int | float | Decimal) and not isinstance(seen, bool)
+    sigmas = float(str(seen)) if number else float("nan")
+    if not 2 <= sigmas <= 6:  # false for what is no number, too
         what = "a number of standard deviations from 2 to 6"
         raise PydanticCustomError("sigmas", "{what}", {"what": what})
-    return float(seen)
+    return sigmas
 
 
 _DURATION_JSON: dict[str, Any] = {"type": "string", "pattern": units.DURATION_PATTERN}

@@ -84,7 +84,8 @@ def _fault(schema: Mapping[str, Any], values: Mapping[str, Any], details: ErrorD
 def _wanted(message: str, node: Mapping[str, Any]) -> str:
     """Pydantic's message as the end of "expected …", with what the value is for."""
     wanted = re.sub(r"^(Input|String|Tuple|Value) should (be )?", "", message)
-    about = node.get("description")
+    wanted = re.sub(r"<\w+\.\w+: ('\w+')>", r"\1", wanted)  # members of an enumeration
+    about = str(node.get("description", "")).rstrip(".")
     return f"{wanted} ({about})" if about else wanted
 
 
