@@ -1,0 +1,260 @@
+"""`apply`: the run after one more journal entry. State is nothing but this fold.
+
+Facts of planes and traffic are folded in `signals` and `traffic`; here are the conductor's own
+comings and goings, the operator's orders, and the effects of decisions on what is known.
+"""
+
+from msgspec.structs import replace
+
+from cutover.decision import signals, traffic
+from cutover.decision.command import (
+    AbortOrder,
+    DisarmOrder,
+    HoldOrder,
+    PromoteOrder,
+    ResumeOrder,
+    RetryOrder,
+    WaiveOrder,
+)
+from cutover.decision.fact import Entry
+from cutover.decision.gates import weak
+from cutover.decision.kinds import (
+    AbortRun,
+    BeginChecks,
+    CloseMoney,
+    Complete,
+    Hold,
+    Move,
+    OpenStage,
+    ReopenMoney,
+    Repin,
+    Retry,
+    Returned,
+    RollBack,
+    UnlockIntent,
+)
+from cutover.decision.run import (
+    NEVER,
+    CheckView,
+    Disarmed,
+    Held,
+    Incident,
+    LiveView,
+    PlaneView,
+    Run,
+    Soaked,
+)
+from cutover.decision.transitions import after
+from cutover.evidence.observation import (
+    Adopted,
+    Attestation,
+    CanaryRound,
+    GatewayReport,
+    GatewaySilent,
+    LiveIntent,
+    OrderRefused,
+    PostCheckSeen,
+    PreconditionSeen,
+    Readiness,
+    Reference,
+    Snapshot,
+    Started,
+    Stopped,
+)
+from cutover.runbook.document import Runbook
+
+_ORDERS = (
+    HoldOrder, ResumeOrder, PromoteOrder, AbortOrder, RetryOrder, DisarmOrder, WaiveOrder,
+)  # fmt: skip
+
+
+def apply(runbook: Runbook, run: Run, entry: Entry) -> Run:
+    """The run with one more entry folded in.
+
+    Args:
+        runbook: what was agreed; thresholds and cadences.
+        run: what was known.
+        entry: the next one; its number is one more than the run's.
+    """
+    run = _fold(runbook, run, entry)
+    return replace(run, seq=entry.seq, at=entry.at_ms)
+
+
+def _fold(runbook: Runbook, run: Run, entry: Entry) -> Run:  # noqa: C901, PLR0912 - one case a kind of fact
+    match entry.fact:
+        case Readiness() as seen:
+            return signals.readiness(runbook, run, entry, seen)
+        case Reference() as seen:
+            return signals.reference(run, entry, seen)
+        case CanaryRound() as seen:
+            return signals.canary(runbook, run, entry, seen)
+        case Attestation() as seen:
+            return signals.attestation(runbook, run, entry, seen)
+        case GatewayReport() as seen:
+            return traffic.report(runbook, run, entry, seen)
+        case GatewaySilent() as seen:
+            return traffic.silent(run, entry, seen)
+        case LiveIntent() as seen:
+            return _live(runbook, run, entry, seen)
+        case PreconditionSeen() as seen:
+            view = CheckView(entry.seq, seen.ok, seen.reasons)
+            return replace(run, preconditions={**run.preconditions, seen.check: view})
+        case PostCheckSeen() as seen:
+            view = CheckView(entry.seq, seen.ok, seen.reasons)
+            return replace(run, post_checks={**run.post_checks, seen.name: view})
+        case Started() as seen:
+            return _started(run, seen)
+        case Adopted() | Stopped() | Snapshot() | OrderRefused():
+            return run
+        case Hold() as decision:
+            return replace(run, reasons=decision.reasons)
+        case (
+            HoldOrder() | ResumeOrder() | PromoteOrder() | AbortOrder() | RetryOrder()
+            | DisarmOrder() | WaiveOrder()
+        ) as order:  # fmt: skip
+            return _ordered(run, entry, order)
+        case move:
+            return _moved(runbook, run, entry, move)
+
+
+def _live(runbook: Runbook, run: Run, entry: Entry, seen: LiveIntent) -> Run:
+    if seen.plane != runbook.candidate:
+        return run
+    before = run.live.get(seen.intent)
+    tries = 1 if before is None or before.ok else before.attempts + 1
+    view = LiveView(entry.at_ms, entry.seq, seen.ok, tries, seen.reasons)
+    return replace(run, live={**run.live, seen.intent: view})
+
+
+def _started(run: Run, seen: Started) -> Run:
+    """A new incarnation trusts no reading from before: what counts must be looked at again.
+
+    Streaks, windows and the age of the last good verdict go on in observed time; soak does not
+    count until everything has been seen afresh.
+    """
+    planes = {name: _unseen(view) for name, view in run.planes.items()}
+    nodes = {
+        name: replace(node, confirmed=False, detail="not heard since the conductor started")
+        for name, node in run.nodes.items()
+    }
+    return replace(
+        run,
+        term=seen.term,
+        boot=seen.boot,
+        planes=planes,
+        nodes=nodes,
+        live={},
+        reference_bad_at=NEVER,
+        soak=replace(run.soak, mark=NEVER),
+        reasons=(),
+    )
+
+
+def _unseen(view: PlaneView) -> PlaneView:
+    return replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER)
+
+
+Order = HoldOrder | ResumeOrder | PromoteOrder | AbortOrder | RetryOrder | DisarmOrder | WaiveOrder
+
+
+def _ordered(run: Run, entry: Entry, order: Order) -> Run:
+    said = Held(order.actor, order.reason, entry.seq)
+    match order:
+        case HoldOrder():
+            return replace(run, hold=said)
+        case ResumeOrder():
+            return replace(run, hold=None)
+        case PromoteOrder():
+            return replace(run, promote=said, promote_expect=order.expect)
+        case AbortOrder():
+            return replace(run, abort=said)
+        case RetryOrder():
+            failed = {name: view for name, view in run.post_checks.items() if view.ok is True}
+            judged = {name: view for name, view in run.preconditions.items() if view.ok is True}
+            return replace(run, retry=said, live={}, post_checks=failed, preconditions=judged)
+        case DisarmOrder():
+            until = Disarmed(entry.at_ms + order.expires_ms, order.actor, order.reason, entry.seq)
+            return replace(run, disarmed={**run.disarmed, order.rule: until})
+        case WaiveOrder():
+            return replace(run, waived={**run.waived, order.check: order.reason})
+
+
+def _moved(runbook: Runbook, run: Run, entry: Entry, move: Move) -> Run:
+    run = replace(run, phase=after(run.phase, move), reasons=())
+    match move:
+        case OpenStage():
+            return _opened(runbook, _rerouted(run, entry))
+        case UnlockIntent():
+            run = _rerouted(_weakened(runbook, run), entry)
+            return replace(run, unlocked=run.unlocked | {move.intent}, live={})
+        case RollBack() | AbortRun():
+            return _incident(_rerouted(run, entry), entry, move.rule)
+        case Repin():
+            return replace(_rerouted(run, entry), repinned=True)
+        case CloseMoney():
+            return replace(_rerouted(run, entry), closed=move.planes)
+        case ReopenMoney():
+            return replace(_rerouted(run, entry), closed=())
+        case Returned():
+            closed = replace(run.incident, closed_at=entry.at_ms) if run.incident else None
+            return replace(run, incident=closed, abort=None)
+        case Retry():
+            return _again(run)
+        case BeginChecks() | Complete():
+            return replace(run, promote=None, live={})
+
+
+def _rerouted(run: Run, entry: Entry) -> Run:
+    """A move that changes routes makes a new generation; its split is counted from nothing."""
+    return replace(
+        run,
+        generation=run.generation + 1,
+        generation_at=entry.at_ms,
+        split={},
+        soak=replace(run.soak, mark=NEVER),
+    )
+
+
+def _weakened(runbook: Runbook, run: Run) -> Run:
+    return replace(run, weak=run.weak or weak(runbook, run))
+
+
+def _opened(runbook: Runbook, run: Run) -> Run:
+    stage = run.stage + 1
+    if stage > 0:
+        run = _weakened(runbook, run)
+    return replace(
+        run,
+        stage=stage,
+        stage_generation=run.generation,
+        unlocked=frozenset(),
+        soak=Soaked(),
+        live={},
+        promote=None,
+        promote_expect="",
+    )
+
+
+def _incident(run: Run, entry: Entry, rule: str) -> Run:
+    incident = Incident(rule, entry.at_ms, entry.seq)
+    return replace(run, incident=incident, incidents=run.incidents + 1, retry=None, promote=None)
+
+
+def _again(run: Run) -> Run:
+    """Begin with the first stage; what was concluded about the candidate is asked again."""
+    return replace(
+        run,
+        retry=None,
+        stage=-1,
+        unlocked=frozenset(),
+        repinned=False,
+        payments=(),
+        preconditions={},
+        post_checks={},
+        live={},
+        soak=Soaked(),
+        planes={
+            name: replace(_unseen(view), canary_false=0, canary_ok=None, verdict=None)
+            for name, view in run.planes.items()
+        },
+    )

@@ -1,0 +1,90 @@
+"""Proves that today's code decides as the journal says, from the journal alone."""
+
+from collections.abc import Callable, Iterable
+from typing import get_args
+
+import msgspec
+
+from cutover.decision.ahead import next_decision
+from cutover.decision.fact import Entry
+from cutover.decision.fold import apply
+from cutover.decision.kinds import Decision, Hold
+from cutover.decision.run import Run
+from cutover.evidence.observation import Adopted
+from cutover.runbook.document import Runbook
+
+_DECISIONS = get_args(Decision)
+
+
+class Divergence(msgspec.Struct, frozen=True):
+    """The first place where the journal and today's code part ways."""
+
+    seq: int
+    seen: str
+    expected: str
+
+    def __str__(self) -> str:
+        """One sentence for people."""
+        return f"entry {self.seq}: the journal says {self.seen}, the rules say {self.expected}"
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """The state that the journal folds to, and the first divergence, if any."""
+
+    run: Run | None
+    decisions: int
+    divergence: Divergence | None
+
+
+def replay(entries: Iterable[Entry], load: Callable[[str], Runbook]) -> Replayed:
+    """Fold a whole journal and decide again at each step.
+
+    Every journaled decision must be the one that follows from what was journaled before it, and
+    no move may be missing where one was due.
+
+    Args:
+        entries: from number 1 on.
+        load: makes the runbook from the text that the run adopted.
+    """
+    run: Run | None = None
+    runbook: Runbook | None = None
+    decisions = 0
+    due: Decision | None = None
+    for entry in entries:
+        if isinstance(entry.fact, Adopted):
+            runbook, run = load(entry.fact.runbook), Run(id=entry.fact.run)
+        if run is None or runbook is None:
+            first = Divergence(entry.seq, _name(entry), "Adopted as the first entry")
+            return Replayed(None, decisions, first)
+        if wrong := _check(runbook, run, entry, due):
+            return Replayed(run, decisions, wrong)
+        decisions += isinstance(entry.fact, _DECISIONS)
+        run = apply(runbook, run, entry)
+        due = next_decision(runbook, run, entry.at_ms)
+    return Replayed(run, decisions, None)
+
+
+def _check(runbook: Runbook, run: Run, entry: Entry, due: Decision | None) -> Divergence | None:
+    if isinstance(entry.fact, _DECISIONS):
+        expected = next_decision(runbook, run, entry.at_ms)
+        if expected == entry.fact:
+            return None
+        return Divergence(entry.seq, _name(entry), _words(expected))
+    if due is not None and not isinstance(due, Hold) and run.seq > 0:
+        return Divergence(entry.seq, _name(entry), _words(due))
+    return None
+
+
+def _name(entry: Entry) -> str:
+    fact = entry.fact
+    return _words(fact) if isinstance(fact, _DECISIONS) else type(fact).__name__
+
+
+def _words(decision: object) -> str:
+    if decision is None:
+        return "no new decision"
+    fields = msgspec.structs.asdict(decision)  # type: ignore[arg-type]  # every decision is a struct
+    reasons = ", ".join(r.code for r in fields.pop("reasons", ()))
+    fields.pop("evidence", None)
+    what = " ".join(str(value) for value in fields.values())
+    return f"{type(decision).__name__} {what}".strip() + f" ({reasons})"

@@ -1,0 +1,116 @@
+"""Whether the table is in force everywhere, and whether the traffic really splits as it says.
+
+A share is of conversations, so it is judged over distinct conversation buckets, never over
+requests (one chatty client would move the figure). A conversation may reach every node, so the
+number of independent conversations is taken as the mean over the nodes. Shares of nothing and of
+everything are exact: one request on the wrong plane refutes them.
+"""
+
+from math import sqrt
+
+import msgspec
+
+from cutover.decision.run import Run
+from cutover.runbook.document import Runbook
+from cutover.runbook.intent import LEADING, Intent
+from cutover.runbook.stage import ALL_BP
+
+
+class SplitFinding(msgspec.Struct, frozen=True):
+    """The observed split against the table.
+
+    Attributes:
+        ok: True or False, None while there is too little traffic to judge.
+        text: what was seen and expected.
+        shares: per leading intent, candidate's share of requests in basis points, and requests.
+    """
+
+    ok: bool | None
+    text: str
+    shares: dict[Intent, tuple[int, int]]
+
+
+def in_force(run: Run) -> str:
+    """Why the current table is not in force on every gateway node; empty when it is."""
+    if not run.nodes:
+        return "no gateway node has reported yet"
+    for name, node in run.nodes.items():
+        if node.refused_generation == run.generation and node.refused:
+            return f"gateway {name} refused table {run.generation}: {node.refused}"
+        if not node.confirmed:
+            return f"gateway {name} is silent{f': {node.detail}' if node.detail else ''}"
+        if node.generation != run.generation or node.term > run.term:
+            return (
+                f"gateway {name} has table {node.generation} in force, "
+                f"table {run.generation} is expected"
+            )
+        if node.keys_match is False:
+            return f"gateway {name} holds other plane keys than the conductor"
+    return ""
+
+
+def table_share_bp(runbook: Runbook, run: Run, intent: Intent) -> int:
+    """Candidate's share of an intent in the table that should be in force, basis points."""
+    if run.stage < 0 or returned(run):
+        return 0
+    if run.repinned and runbook.leading(intent) is Intent.PAY:
+        return 0
+    return runbook.share_bp(run.stage, run.unlocked, intent)
+
+
+def returned(run: Run) -> bool:
+    """Whether the run has given, or gives, everything back to the fallback."""
+    return run.phase in ("rolling_back", "rolled_back", "aborting", "aborted", "preparing")
+
+
+def judge_split(runbook: Runbook, run: Run) -> SplitFinding:
+    """Compare what the nodes counted under the current generation with its table."""
+    verdicts: list[tuple[bool | None, str]] = []
+    shares: dict[Intent, tuple[int, int]] = {}
+    for intent in LEADING:
+        there = run.split.get(f"{intent}|{runbook.candidate}", 0)
+        total = there + run.split.get(f"{intent}|{runbook.fallback}", 0)
+        shares[intent] = (there * ALL_BP // total if total else 0, total)
+        verdicts.append(_judge(runbook, run, intent, there, total))
+    ok: bool | None = True
+    if any(v is None for v, _ in verdicts):
+        ok = None
+    if any(v is False for v, _ in verdicts):
+        ok = False
+    worst = [text for v, text in verdicts if v is ok and text]
+    return SplitFinding(ok, worst[0] if worst else "as the table says", shares)
+
+
+def _judge(
+    runbook: Runbook, run: Run, intent: Intent, there: int, total: int
+) -> tuple[bool | None, str]:
+    share = table_share_bp(runbook, run, intent)
+    if share == 0:
+        return (
+            there == 0,
+            f"{there} of {total} {intent} requests on {runbook.candidate}, expected none",
+        )
+    if share >= ALL_BP:
+        here = total - there
+        return (
+            here == 0,
+            f"{here} of {total} {intent} requests on {runbook.fallback}, expected none",
+        )
+    return _band(runbook, run, intent, share)
+
+
+def _band(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool | None, str]:
+    nodes = max(1, len(run.nodes))
+    there = run.split.get(f"{intent}|{runbook.candidate}|conversations", 0) / nodes
+    n = there + run.split.get(f"{intent}|{runbook.fallback}|conversations", 0) / nodes
+    need = runbook.split.min_conversations
+    if n < need:
+        return None, f"{n:.0f} {intent} conversations seen, {need} are needed to judge the share"
+    p = share / ALL_BP
+    width = runbook.split.sigmas * sqrt(p * (1 - p) / n) + 1 / n
+    seen = there / n
+    text = (
+        f"{seen:.1%} of {n:.0f} {intent} conversations on {runbook.candidate}, "
+        f"expected {p:.1%} ± {width:.1%}"
+    )
+    return abs(seen - p) <= width, text

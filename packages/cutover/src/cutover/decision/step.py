@@ -1,0 +1,202 @@
+"""What follows from what is known: exactly one decision, rollback conditions first.
+
+Order of judgement: the operator's abort; the way back; rollback conditions; money against sick
+planes; retry; preconditions; then everything that stops exposure from rising; last of all the
+next promotion. Deciding changes nothing: the decision is journaled, folded, and then obeyed.
+"""
+
+from cutover.decision.blockers import blockers
+from cutover.decision.gates import GateState, judge_gates
+from cutover.decision.kinds import (
+    AbortRun,
+    BeginChecks,
+    CloseMoney,
+    Complete,
+    Decision,
+    Hold,
+    OpenStage,
+    Reason,
+    ReopenMoney,
+    Repin,
+    Retry,
+    Returned,
+    RollBack,
+    UnlockIntent,
+)
+from cutover.decision.matrix import money_closed_on, sick_planes
+from cutover.decision.promotion import Promotion, next_promotion
+from cutover.decision.rollback import Finding, Remedy, State, judge_conditions
+from cutover.decision.run import TERMINAL, Phase, Run
+from cutover.decision.split import in_force, judge_split, returned, table_share_bp
+from cutover.evidence.observation import Verdict
+from cutover.routing.table import Route, RoutingTable
+from cutover.runbook.document import Runbook
+from cutover.runbook.intent import RISK_OF, Intent, Risk
+from cutover.runbook.stage import ALL_BP
+
+
+def decide(runbook: Runbook, run: Run, now_ms: int) -> Decision:
+    """The one decision that follows now.
+
+    Args:
+        runbook: what was agreed.
+        run: what is known.
+        now_ms: observed milliseconds of the run.
+    """
+    if run.phase in TERMINAL:
+        return _hold(run.phase, f"the run is {run.phase}")
+    if run.abort is not None and run.phase is not Phase.ABORTING:
+        text = f"{run.abort.actor} ordered abort: {run.abort.reason}"
+        return AbortRun("operator", (Reason("operator", text),), (run.abort.seq,))
+    return _money(runbook, run) or _by_phase(runbook, run, now_ms)
+
+
+def _by_phase(runbook: Runbook, run: Run, now_ms: int) -> Decision:
+    match run.phase:
+        case Phase.ROLLING_BACK | Phase.ABORTING:
+            return _way_back(runbook, run)
+        case Phase.ROLLED_BACK:
+            return _after_rollback(run)
+        case Phase.PREPARING:
+            return _prepare(runbook, run)
+        case Phase.RUNNING | Phase.CHECKING:
+            return _watch(runbook, run, now_ms) or _forward(runbook, run, now_ms)
+        case Phase.ABORTED | Phase.COMPLETE:
+            return _hold(run.phase, f"the run is {run.phase}")
+
+
+def _hold(code: str, text: str, *evidence: int) -> Hold:
+    return Hold((Reason(code, text),), evidence)
+
+
+def _way_back(runbook: Runbook, run: Run) -> Decision:
+    """Going back is done when every node has the table and nobody is on the candidate."""
+    if trouble := in_force(run):
+        return _hold("returning", f"waiting for all traffic on {runbook.fallback}: {trouble}")
+    split = judge_split(runbook, run)
+    if split.ok is not True:
+        return _hold("returning", f"waiting for all traffic on {runbook.fallback}: {split.text}")
+    text = f"table {run.generation} is in force on every node, all traffic on {runbook.fallback}"
+    return Returned((Reason("returned", text),), tuple(n.seen_seq for n in run.nodes.values()))
+
+
+def _after_rollback(run: Run) -> Decision:
+    if run.retry is not None:
+        text = f"{run.retry.actor} ordered retry: {run.retry.reason}"
+        return Retry((Reason("operator", text),), (run.retry.seq,))
+    rule = run.incident.rule if run.incident else "a rollback"
+    return _hold("rolled_back", f"rolled back by {rule}; `retry --reason` begins again")
+
+
+def _prepare(runbook: Runbook, run: Run) -> Decision:
+    reasons, seqs = [], []
+    for pre in runbook.preconditions:
+        view = run.preconditions.get(pre.check)
+        if view is None:
+            reasons.append(Reason(f"precondition:{pre.check}", f"{pre.check} not judged yet"))
+        elif view.ok is not True and not (view.ok is None and pre.check in run.waived):
+            word = "fails" if view.ok is False else "cannot be judged"
+            text = f"{pre.check} {word}: {'; '.join(view.reasons)}"
+            reasons.append(Reason(f"precondition:{pre.check}", text))
+        else:
+            seqs.append(view.seq)
+    if run.hold is not None:
+        reasons.append(Reason("held", f"held by {run.hold.actor}: {run.hold.reason}"))
+    if trouble := in_force(run):
+        reasons.append(Reason("table", trouble))
+    if reasons:
+        return Hold(tuple(reasons), tuple(seqs))
+    first = runbook.stages[0]
+    return OpenStage(first.name, (Reason("preconditions", "all preconditions hold"),), tuple(seqs))
+
+
+def _watch(runbook: Runbook, run: Run, now_ms: int) -> Decision | None:
+    """Rollback conditions; None when none asks for anything that can be done."""
+    findings = [f for f in judge_conditions(runbook, run, now_ms) if f.state is State.TRIPPED]
+    for finding in findings:
+        if decision := _tripped(runbook, run, finding):
+            return decision
+    return None
+
+
+def _tripped(runbook: Runbook, run: Run, finding: Finding) -> Decision | None:
+    reason = Reason(finding.rule, f"{finding.value}; threshold {finding.threshold}")
+    if not runbook.stages[run.stage].armed:
+        return AbortRun(finding.rule, (reason,), finding.evidence)
+    if finding.remedy is Remedy.HOLD:
+        return None  # `blockers` names it
+    if finding.remedy is Remedy.REPIN:
+        pinned = run.repinned or table_share_bp(runbook, run, Intent.PAY) == 0
+        return None if pinned else Repin(finding.rule, (reason,), finding.evidence)
+    untrusted = run.plane(runbook.candidate).verdict in (Verdict.MISSING, Verdict.INVALID)
+    if runbook.fallback in sick_planes(runbook, run) and not untrusted:
+        return None  # never into the broken side; `blockers` names it, money is closed
+    return RollBack(finding.rule, (reason,), finding.evidence)
+
+
+def _money(runbook: Runbook, run: Run) -> Decision | None:
+    """Money fails closed on planes that are not healthy enough to take it."""
+    want = money_closed_on(runbook, run)
+    if want == run.closed or run.phase is Phase.PREPARING:
+        return None
+    seqs = tuple(run.plane(p).bad_seq for p in want if run.plane(p).bad_seq)
+    if set(want) - set(run.closed) and run.phase is not Phase.ABORTING:
+        sick = ", ".join(f"{p}: {run.plane(p).detail}" for p in want)
+        return CloseMoney(want, (Reason("money_closed", f"not ready for too long: {sick}"),), seqs)
+    if not want:
+        return ReopenMoney((Reason("money_open", "the planes are ready again"),), seqs)
+    return None
+
+
+def _forward(runbook: Runbook, run: Run, now_ms: int) -> Decision:
+    step = next_promotion(runbook, run)
+    stops = blockers(runbook, run, now_ms, step)
+    if stops:
+        return Hold(stops.reasons, stops.evidence)
+    if step.kind == "complete":
+        seqs = tuple(view.seq for view in run.post_checks.values())
+        return Complete((Reason("post_checks", "every post-cutover check holds"),), seqs)
+    if step.kind == "checks":
+        return BeginChecks((Reason("soaked", step.text),), ())
+    return _promote(runbook, run, now_ms, step)
+
+
+def _promote(runbook: Runbook, run: Run, now_ms: int, step: Promotion) -> Decision:
+    gates = judge_gates(runbook, run, now_ms, money=step.money)
+    shut = [g for g in gates if g.state is not GateState.OPEN]
+    seqs = tuple(sorted({n for g in gates for n in g.evidence}))
+    if shut:
+        return Hold(tuple(Reason(f"gate:{g.gate}", f"{g.state}: {g.text}") for g in shut), seqs)
+    reasons = (Reason("soaked", step.text), *[Reason(f"gate:{g.gate}", g.text) for g in gates])
+    if step.intent is not None:
+        return UnlockIntent(step.stage, step.intent, reasons, seqs)
+    return OpenStage(step.stage, reasons, seqs)
+
+
+def table_for(runbook: Runbook, run: Run) -> RoutingTable:
+    """The whole routing table that the run's state asks for; same state, same table."""
+    routes = {}
+    for intent in Intent:
+        closed = run.closed if RISK_OF[intent] is Risk.MONEY else ()
+        refusal = _refusal(closed) if closed else ""
+        routes[intent] = Route(table_share_bp(runbook, run, intent), closed, refusal)
+    whole = all(route.candidate_bp == ALL_BP for route in routes.values())
+    back = run.stage < 0 or returned(run)
+    return RoutingTable(
+        generation=run.generation,
+        term=max(1, run.term),
+        run=run.id,
+        salt=run.id,
+        fallback=runbook.fallback,
+        candidate=runbook.candidate,
+        active=runbook.candidate if whole else runbook.fallback,
+        stage=f"all on {runbook.fallback}" if back else runbook.stages[run.stage].name,
+        routes=routes,
+    )
+
+
+def _refusal(closed: tuple[str, ...]) -> str:
+    return (
+        f"payments are paused: {' and '.join(closed)} not ready; "
+        "nothing was sent, ask again later with the same idempotency key"
+    )

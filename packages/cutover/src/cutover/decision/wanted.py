@@ -1,0 +1,52 @@
+"""What evidence the conductor should gather now, beyond the probes that always run."""
+
+import msgspec
+
+from cutover.decision.blockers import blockers
+from cutover.decision.gates import GateState, judge_gates, live_due
+from cutover.decision.promotion import next_promotion
+from cutover.decision.run import Phase, Run
+from cutover.runbook.document import Runbook
+from cutover.runbook.gate import Check, PostCheckName
+from cutover.runbook.intent import RISK_OF, Intent, Risk
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Evidence to gather; everything empty when the probes are enough."""
+
+    preconditions: tuple[Check, ...] = ()
+    live: Intent | None = None
+    post_checks: tuple[PostCheckName, ...] = ()
+
+
+def wanted(runbook: Runbook, run: Run, now_ms: int) -> Wanted:
+    """What should be gathered now.
+
+    A live intent is executed only when all else is open: it costs money and quota, and its
+    evidence should be young when the promotion is decided. A live payment also needs the
+    attestation that money needs.
+    """
+    match run.phase:
+        case Phase.PREPARING:
+            missing = [p.check for p in runbook.preconditions if p.check not in run.preconditions]
+            return Wanted(preconditions=tuple(missing))
+        case Phase.CHECKING:
+            todo = [c.name for c in runbook.post_checks if c.name not in run.post_checks]
+            return Wanted(post_checks=tuple(todo))
+        case Phase.RUNNING:
+            return Wanted(live=_live(runbook, run, now_ms))
+        case _:
+            return Wanted()
+
+
+def _live(runbook: Runbook, run: Run, now_ms: int) -> Intent | None:
+    step = next_promotion(runbook, run)
+    if step.kind not in ("stage", "unlock") or blockers(runbook, run, now_ms, step):
+        return None
+    intent = live_due(runbook, run, now_ms)
+    if intent is None:
+        return None
+    money = step.money or RISK_OF[intent] is Risk.MONEY
+    gates = judge_gates(runbook, run, now_ms, money=money)
+    shut = [g for g in gates if g.gate != "live_intents" and g.state is not GateState.OPEN]
+    return None if shut else intent
