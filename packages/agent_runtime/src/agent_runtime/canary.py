@@ -1,0 +1,170 @@
+"""`POST /canary/run`: ask every system we depend on, now, and judge each answer (contract §7)."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent_runtime import checks
+from agent_runtime.errors import RailError
+from agent_runtime.grammar import Repo
+from agent_runtime.log import logger
+from agent_runtime.near.rpc import Rpc
+from agent_runtime.rails.collectors import Hot, Ping
+from agent_runtime.rails.eigenai import EigenAi
+from agent_runtime.rails.github import GitHub
+from agent_runtime.settings import Settings
+
+PROBE_SECONDS = 6.0
+DETAIL_CHARS = 180
+TAIL_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What the canary asks."""
+
+    github: GitHub
+    rpc: Rpc
+    ping: Ping
+    hot: Hot
+    eigenai: EigenAi
+    public_key: str
+
+
+@dataclass
+class Canary:
+    """Runs the canary and keeps its last result, also over a restart.
+
+    Attributes:
+        last: the newest result; None before the first.
+    """
+
+    settings: Settings
+    probes: Probes
+    last: dict[str, Any] | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        self.last = _read_last(self.log_file)
+
+    @property
+    def log_file(self) -> Path:
+        """Where every result is appended, a JSON line each."""
+        return Path(self.settings.log_dir) / "canary.ndjson"
+
+    def failed(self, service: str) -> bool:
+        """Whether the newest result says that a service is not well."""
+        check = (self.last or {}).get("checks", {}).get(service)
+        return check is not None and check.get("ok") is not True
+
+    async def run(self) -> dict[str, Any]:
+        """Ask all systems together; one that does not answer in time is not ok."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        services: dict[str, Callable[[], Awaitable[tuple[str, Any]]]] = {
+            "github": self._github,
+            "near": self._near,
+            "pingpay": self._pingpay,
+            "hotpay": self._hotpay,
+            "eigenai": self._eigenai,
+        }
+        results = await asyncio.gather(*(_check(probe) for probe in services.values()))
+        found = dict(zip(services, results, strict=True))
+        result = {"at": at, "ok": verdict(found), "checks": found}
+        self.last = result
+        self._append(result)
+        return result
+
+    async def _github(self) -> tuple[str, Any]:
+        if not self.probes.github.configured:
+            return "not configured", None
+        owner, _, name = self.settings.analyze_repo.partition("/")
+        found = await self.probes.github.metadata(Repo(owner, name))
+        short = {name: found.get(name) for name in ("full_name", "id", "private", "archived")}
+        return checks.github(found, self.settings.analyze_repo), short
+
+    async def _near(self) -> tuple[str, Any]:
+        settings, rpc = self.settings, self.probes.rpc
+        if not (settings.near_account and settings.near_contract):
+            return "not configured", None
+        status, account, contract, nonce = await asyncio.gather(
+            rpc.read("status", []),
+            rpc.account(settings.near_account),
+            rpc.account(settings.near_contract),
+            rpc.key_nonce(settings.near_account, self.probes.public_key),
+        )
+        fault = checks.near_status(status, settings.near_network)
+        if not fault and set(str(contract.get("code_hash", ""))) <= {"1"}:
+            fault = f"{settings.near_contract} holds no contract"
+        return fault, {
+            "chain_id": status.get("chain_id") if isinstance(status, dict) else None,
+            "account": settings.near_account,
+            "amount": account["amount"],
+            "key_nonce": nonce,
+        }
+
+    async def _pingpay(self) -> tuple[str, Any]:
+        if not self.probes.ping.configured:
+            return "not configured", None
+        found = (await self.probes.ping.probe()).expect(200, 201, 202).json()
+        return checks.refused(found), found
+
+    async def _hotpay(self) -> tuple[str, Any]:
+        if not self.probes.hot.configured:
+            return "not configured", None
+        found = (await self.probes.hot.probe()).expect(200).json()
+        return checks.hotpay(found), found
+
+    async def _eigenai(self) -> tuple[str, Any]:
+        if not self.probes.eigenai.configured:
+            return "not configured", None
+        found = await self.probes.eigenai.grant()
+        return checks.eigenai(found), found
+
+    def _append(self, result: dict[str, Any]) -> None:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(result, separators=(",", ":")) + "\n")
+
+
+def verdict(found: dict[str, dict[str, Any]]) -> bool:
+    """The contract's rule: GitHub, NEAR and EigenAI, and one of the two payment rails. Pure."""
+    ok = {service: check["ok"] is True for service, check in found.items()}
+    rails = ok["pingpay"] or ok["hotpay"]
+    return ok["github"] and ok["near"] and ok["eigenai"] and rails
+
+
+async def _check(probe: Callable[[], Awaitable[tuple[str, Any]]]) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            fault, details = await probe()
+    except TimeoutError:
+        return {"ok": False, "details": f"no answer within {PROBE_SECONDS:g} s"}
+    except RailError as error:
+        return {"ok": False, "details": error.said[:DETAIL_CHARS]}
+    except Exception as error:  # noqa: BLE001 - an answer of an unforeseen shape is not ok
+        logger().error("canary_probe_broke", error=type(error).__name__)
+        return {
+            "ok": False,
+            "details": f"the answer has an unforeseen shape ({type(error).__name__})",
+        }
+    shown = fault or json.dumps(details, separators=(",", ":"))
+    return {"ok": not fault, "details": shown[:DETAIL_CHARS]}
+
+
+def _read_last(path: Path) -> dict[str, Any] | None:
+    """The newest whole line of the log; None if there is no log or it ends in half a line."""
+    try:
+        with path.open("rb") as log:
+            log.seek(0, 2)
+            log.seek(max(0, log.tell() - TAIL_BYTES))
+            lines = log.read().splitlines()
+        found = json.loads(lines[-1]) if lines else None
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        logger().warning("canary_log_ends_in_half_a_line")
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,103 @@
+"""Reading requests: bounded, timed, and refused with a clear 4xx before anything is parsed."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from agent_runtime.errors import ApiError
+from agent_runtime.process import Asked
+from agent_runtime.requests import KEY_MAX_CHARS, fingerprint
+
+BODY_MAX_BYTES = 64 * 1024
+BODY_SECONDS = 10.0
+MEANING = ("text", "author", "type", "walletAddress", "nearAccountId", "evmAddress")
+
+
+def require_key(request: Request, key: str) -> None:
+    """Refuse a caller without the server's key; no key configured means an open door.
+
+    Raises:
+        ApiError: 401.
+    """
+    if not key:
+        return
+    given = request.headers.get("x-agent-api-key", "")
+    pairs = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, key))
+    if not hmac.compare_digest(*pairs):
+        raise ApiError(401, "unauthorized", "Unauthorized")
+
+
+async def read_body(request: Request) -> bytes:
+    """The raw body.
+
+    Raises:
+        ApiError: 413 above 64 KiB, 408 if it does not arrive in time, 400 for a bad length or
+            a connection that ends in the middle.
+    """
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdecimal()):
+        raise ApiError(400, "bad_length", "Content-Length is no number")
+    if len(length) > 12 or int(length) > BODY_MAX_BYTES:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_MAX_BYTES:
+                    raise _too_large()
+    except TimeoutError as error:
+        raise ApiError(408, "body_timeout", "the request body did not arrive in time") from error
+    except ClientDisconnect as error:
+        raise ApiError(400, "body_incomplete", "the request body is incomplete") from error
+    return bytes(body)
+
+
+def read_asked(body: bytes, key: str) -> Asked:
+    """The body of `POST /process`, with its idempotency key.
+
+    Raises:
+        ApiError: 400, saying which member is wrong.
+    """
+    found = _object(body)
+    text = _text(found, "text")
+    if not text.strip():
+        raise ApiError(400, "invalid_request", "text is required: a non-empty string")
+    author = _text(found, "author")
+    if not (key.isascii() and key.isprintable()) or len(key) > KEY_MAX_CHARS:
+        raise ApiError(
+            400, "invalid_request", f"Idempotency-Key is at most {KEY_MAX_CHARS} ASCII characters"
+        )
+    meaning: dict[str, object] = {name: _text(found, name) for name in MEANING}
+    return Asked(text, author, key, fingerprint(meaning))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "invalid_json", "the body is not valid JSON") from error
+    if not isinstance(found, dict):
+        raise ApiError(400, "invalid_request", "the body is no JSON object")
+    return found
+
+
+def _text(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ApiError(400, "invalid_request", f"{name} is no string")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ApiError(400, "invalid_request", f"{name} is no valid Unicode text") from error
+    return value
+
+
+def _too_large() -> ApiError:
+    return ApiError(413, "body_too_large", f"the body is larger than {BODY_MAX_BYTES} bytes")

@@ -1,0 +1,1 @@
+"""What this service does for people: one module an intent."""

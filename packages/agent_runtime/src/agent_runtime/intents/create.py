@@ -1,0 +1,135 @@
+"""`create`: make or update a split on NEAR, then read it back (contract §6, rails §2.6).
+
+The rows are decided and checked before the first transaction. A split without rows is a half-made
+one and is continued. What the text says is what was read back from the chain at the end.
+"""
+
+from agent_runtime.allocation import ONE_PERCENT, ROWS_MAX, WHOLE, divide, percent_text
+from agent_runtime.errors import RailError, Refusal
+from agent_runtime.grammar import Create, Repo
+from agent_runtime.intents.analyze import left_out
+from agent_runtime.intents.coverage import invite_link, need_verification
+from agent_runtime.near import contract as calls
+from agent_runtime.near.contract import Row, Split, SplitContract
+from agent_runtime.near.ledger import OPEN, State
+from agent_runtime.near.sender import Sender
+from agent_runtime.near.transaction import Call
+from agent_runtime.rails.github import Contributors, GitHub
+from agent_runtime.requests import Reply
+from agent_runtime.settings import Settings
+
+
+class Splitter:
+    """Answers `create`."""
+
+    def __init__(
+        self, settings: Settings, github: GitHub, contract: SplitContract, sender: Sender
+    ) -> None:
+        self._settings = settings
+        self._github = github
+        self._contract = contract
+        self._sender = sender
+
+    async def create(self, asked: Create) -> Reply:
+        """Bring the split on chain to what the contributors are; idempotent."""
+        try:
+            found = await self._github.contributors(asked.repo)
+            rows = allocate(found, asked.percents)
+            before = await self._contract.split_of(found.repo.url)
+            verb = await self._bring_about(found.repo, before, rows)
+            split = await self._read_back(found.repo, rows)
+            wallets = await self._contract.wallets_of([row.login for row in split.rows])
+        except (Refusal, RailError) as error:
+            return Reply(f"❌ Failed to create split: {error}", "create")
+        return Reply("\n".join(self._lines(verb, found, split, wallets)), "create")
+
+    async def _bring_about(self, repo: Repo, before: Split | None, rows: list[Row]) -> str:
+        if before is not None and same_rows(before.rows, rows):
+            return "already exists"
+        await self._register(repo)
+        if before is None:
+            owner = self._sender.account
+            returned = await self._do(repo, calls.create_split(repo.url, owner))
+            split_id = calls.split_id_of(returned)
+        else:
+            split_id = before.id
+        await self._do(repo, calls.update_split(split_id, rows))
+        return "created" if before is None or not before.rows else "updated"
+
+    async def _register(self, repo: Repo) -> None:
+        if await self._contract.is_worker(self._sender.account):
+            return
+        settings = self._settings
+        await self._do(
+            repo,
+            calls.register_worker(
+                settings.worker_code_hash, settings.worker_quote, settings.worker_endorsements
+            ),
+        )
+
+    async def _do(self, repo: Repo, call: Call) -> str:
+        """Send one call; what it returned.
+
+        Raises:
+            Refusal: it failed, or its outcome is not known yet.
+        """
+        attempt = await self._sender.submit(f"split:{repo.url}", self._contract.account, [call])
+        if attempt.state is State.LANDED:
+            return attempt.detail
+        word = "outcome unknown" if attempt.state in OPEN else "failed"
+        raise Refusal(f"{call.method} {word}: {attempt.detail} (transaction {attempt.tx_hash})")
+
+    async def _read_back(self, repo: Repo, rows: list[Row]) -> Split:
+        split = await self._contract.split_of(repo.url)
+        if split is None or not same_rows(split.rows, rows):
+            raise Refusal("the chain does not hold the rows that were sent; look before retrying")
+        return split
+
+    def _lines(
+        self, verb: str, found: Contributors, split: Split, wallets: dict[str, str]
+    ) -> list[str]:
+        missing = [row.login for row in split.rows if row.login.lower() not in wallets]
+        verified = len(split.rows) - len(missing)
+        lines = [
+            f"✅ Split {verb} for {found.repo.url}!",
+            f"📜 Split ID: {split.id}",
+            *(f"- {row.login}: {percent_text(row.units)}%" for row in split.rows),
+            *left_out(found),
+            f"Verification coverage: {verified}/{len(split.rows)} verified",
+        ]
+        if missing:
+            lines.append(f"Need verification: {need_verification(missing)}")
+            lines.append(f"Invite link: {invite_link(self._settings.web_base, found.repo)}")
+        return lines
+
+
+def allocate(found: Contributors, percents: tuple[int, ...]) -> list[Row]:
+    """Rows that sum to the whole exactly. Pure.
+
+    Raises:
+        Refusal: nobody to share with, or custom percentages that do not fit.
+    """
+    people = found.people[:ROWS_MAX]
+    if not people:
+        raise Refusal(f"{found.repo.url} has no contributors who can be named")
+    if not percents:
+        units = divide(WHOLE, [person.commits for person in people], minimum=1)
+        return [Row(person.login, part) for person, part in zip(people, units, strict=True)]
+    if sum(percents) != 100 or any(percent == 0 for percent in percents):
+        written = "/".join(map(str, percents))
+        raise Refusal(f"custom percentages {written} must be above zero and sum to 100")
+    if len(percents) > len(people):
+        raise Refusal(f"{len(percents)} percentages for {len(people)} contributors")
+    return [
+        Row(person.login, percent * ONE_PERCENT)
+        for person, percent in zip(people, percents, strict=False)
+    ]
+
+
+def same_rows(first: tuple[Row, ...], second: list[Row]) -> bool:
+    """Whether two sets of rows give the same people the same shares. Pure."""
+
+    def key(rows: tuple[Row, ...] | list[Row]) -> dict[str, int]:
+        return {row.login.lower(): row.units for row in rows}
+
+    return key(first) == key(second) and len(first) == len(second)

@@ -1,0 +1,142 @@
+"""`pay`: distribute money over a split by one signed transaction (contract §6, §7; rails §2.4).
+
+Everything that can say no is asked before the payment is stored. After that, the only answers are
+paid, failed with nothing moved, or unknown; unknown is resolved by the transaction's hash and by
+nothing else.
+"""
+
+from agent_runtime import amounts
+from agent_runtime.errors import RailError, Refusal
+from agent_runtime.grammar import Pay
+from agent_runtime.intents import paytexts
+from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan, sort_rows
+from agent_runtime.near.contract import SplitContract
+from agent_runtime.near.ledger import Attempt, State, TransactionLedger
+from agent_runtime.near.rpc import Rpc
+from agent_runtime.near.sender import Sender
+from agent_runtime.near.token import TokenContract, Transfer, batch
+from agent_runtime.parsing import Token
+from agent_runtime.payments import Payment, PaymentLedger, PaymentState, Plan
+from agent_runtime.requests import Reply
+from agent_runtime.settings import Settings
+
+FEE_RESERVE = 10**23  # 0.1 NEAR stays for gas when NEAR itself is paid
+
+
+class Payer:
+    """Pays, and finds out what became of payments."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        rpc: Rpc,
+        contract: SplitContract,
+        sender: Sender,
+        payments: PaymentLedger,
+        transactions: TransactionLedger,
+    ) -> None:
+        self._settings = settings
+        self._rpc = rpc
+        self._contract = contract
+        self._sender = sender
+        self._payments = payments
+        self._transactions = transactions
+
+    async def pay(self, asked: Pay, payment_id: str, author: str) -> Reply:
+        """Carry out one payment, once; the reply names its id as soon as it is stored."""
+        try:
+            plan, token = await self._decide(asked)
+            self._refuse_while_open(plan)
+        except PolicyBlock as block:
+            return Reply(f"🛑 Policy blocked pay: {block}", "pay")
+        except Refusal as refusal:
+            return Reply(paytexts.refused(str(refusal)), "pay")
+        except RailError as error:
+            return Reply(paytexts.refused(f"{error}; nothing was sent"), "pay")
+        payment = self._payments.plan(payment_id, author, plan)
+        return paytexts.reply(await self._send(payment, token))
+
+    async def revisit(self, payment: Payment) -> Reply:
+        """Answer for a stored payment, after one more look if its end is not known."""
+        return paytexts.reply(await self._settle(payment))
+
+    async def settle_all(self) -> list[Payment]:
+        """Look for the end of every open payment; those still open afterwards."""
+        ends = [await self._settle(payment) for payment in self._payments.open()]
+        return [payment for payment in ends if payment.state is PaymentState.UNKNOWN]
+
+    async def _decide(self, asked: Pay) -> tuple[Plan, Token]:
+        token, units = check_policy(asked, self._settings)
+        split = await self._contract.split_of(asked.repo.url)
+        if split is None:
+            raise Refusal(f"No split found for {asked.repo.url}")
+        wallets = await self._contract.wallets_of([row.login for row in split.rows])
+        plan = make_plan(asked, token, units, split, sort_rows(split, wallets))
+        await self._check_chain(plan, token)
+        return plan, token
+
+    async def _check_chain(self, plan: Plan, token: Token) -> None:
+        """See that every transfer of the batch can succeed, before anything is signed."""
+        contract = TokenContract(self._rpc, token)
+        accounts = [share.account for share in plan.paid]
+        if self._sender.account in accounts:
+            raise Refusal("the paying account is among the recipients; nothing was sent")
+        strangers = await contract.unregistered([*accounts, self._sender.account])
+        if strangers:
+            raise Refusal(
+                f"not registered with {token.contract}: {', '.join(strangers)};"
+                " each needs a storage_deposit there first; nothing was sent"
+            )
+        held = await self._held(token, contract)
+        if held < plan.total:
+            have, need = (amounts.to_text(n, token.decimals) for n in (held, plan.total))
+            raise Refusal(
+                f"the account holds {have} {token.symbol}, needs {need}; nothing was sent"
+            )
+
+    async def _held(self, token: Token, contract: TokenContract) -> int:
+        if token.symbol != "NEAR":
+            return await contract.balance(self._sender.account)
+        found = await self._rpc.account(self._sender.account)
+        return max(0, int(found["amount"]) - FEE_RESERVE)
+
+    def _refuse_while_open(self, plan: Plan) -> None:
+        for earlier in self._payments.open_for(plan.repo, plan.token):
+            raise Refusal(
+                f"payment {earlier.id} to the same repository is still unresolved; nothing was sent"
+            )
+
+    async def _send(self, payment: Payment, token: Token) -> Payment:
+        transfers = [Transfer(share.account, share.units) for share in payment.plan.paid]
+        actions = batch(transfers, payment.id, wrap=token.symbol == "NEAR")
+        try:
+            attempt = await self._sender.submit(payment.id, token.contract, actions)
+        except (Refusal, RailError) as error:  # by `submit`'s promise, nothing was signed
+            return self._payments.end(payment, PaymentState.FAILED, "", str(error))
+        return self._follow(payment, attempt)
+
+    async def _settle(self, payment: Payment) -> Payment:
+        if payment.state not in {PaymentState.PLANNED, PaymentState.UNKNOWN}:
+            return payment
+        attempts = self._transactions.of(payment.id)
+        if not attempts:
+            return self._payments.end(
+                payment, PaymentState.FAILED, "", "stopped before anything was signed"
+            )
+        return self._follow(payment, await self._sender.settle(attempts[-1].tx_hash))
+
+    def _follow(self, payment: Payment, attempt: Attempt) -> Payment:
+        state = _state_after(attempt)
+        detail = "" if state is PaymentState.PAID else attempt.detail
+        return self._payments.end(payment, state, attempt.tx_hash, detail)
+
+
+def _state_after(attempt: Attempt) -> PaymentState:
+    match attempt.state:
+        case State.LANDED:
+            return PaymentState.PAID
+        case State.REVERTED | State.REFUSED | State.DEAD:
+            return PaymentState.FAILED
+        case State.SIGNED | State.SENT | State.UNKNOWN:
+            return PaymentState.UNKNOWN

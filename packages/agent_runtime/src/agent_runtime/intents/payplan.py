@@ -1,0 +1,150 @@
+"""Deciding a payment: who gets how much. Pure; nothing is read or sent here (contract §7)."""
+
+from dataclasses import dataclass
+
+from agent_runtime import amounts
+from agent_runtime.allocation import WHOLE, divide
+from agent_runtime.errors import Refusal
+from agent_runtime.grammar import Pay
+from agent_runtime.near.contract import Row, Split
+from agent_runtime.near.token import RECIPIENTS_MAX
+from agent_runtime.parsing import Token, is_near_account
+from agent_runtime.payments import Plan, Share
+from agent_runtime.rails.github import is_system_login
+from agent_runtime.settings import Settings
+
+BOT_SHARE_MAX = WHOLE // 2
+OUTLIER_SHARE = WHOLE * 95 // 100
+
+
+class PolicyBlock(Refusal):
+    """Policy or safety forbids the payment; `reasons` are for the user.
+
+    Attributes:
+        reasons: one clause each.
+    """
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__(" | ".join(reasons))
+        self.reasons = reasons
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The rows of a split by what can be done for them."""
+
+    eligible: tuple[tuple[Row, str], ...]
+    unverified: tuple[Row, ...]
+
+
+def check_policy(asked: Pay, settings: Settings) -> tuple[Token, int]:
+    """The token and the amount in its smallest unit.
+
+    Raises:
+        PolicyBlock: naming every rule that forbids it.
+        Refusal: the amount is none.
+    """
+    if asked.token not in settings.allowed_tokens:
+        allowed = ", ".join(settings.allowed_tokens)
+        raise PolicyBlock([f"token {asked.token} is not allowed (allowed: {allowed})"])
+    token = settings.ft_contracts[asked.token]
+    units = amounts.to_units(asked.amount, token.decimals)
+    reasons = []
+    if units <= 0:
+        reasons.append("the amount must be above zero")
+    if units > amounts.to_units(settings.max_payout, token.decimals):
+        reasons.append(f"amount {asked.amount} is above the limit of {settings.max_payout}")
+    reasons.extend(_canary_rules(asked, units, token, settings))
+    if reasons:
+        raise PolicyBlock(reasons)
+    return token, units
+
+
+def _canary_rules(asked: Pay, units: int, token: Token, settings: Settings) -> list[str]:
+    if not (settings.canary_only_pay and settings.production):
+        return []
+    reasons = []
+    if asked.repo.slug.lower() not in {repo.lower() for repo in settings.canary_repos}:
+        reasons.append(f"only canary repositories may be paid, {asked.repo.slug} is none")
+    if units > amounts.to_units(settings.pay_max, token.decimals):
+        reasons.append(f"amount {asked.amount} is above the canary limit of {settings.pay_max}")
+    return reasons
+
+
+def sort_rows(split: Split, wallets: dict[str, str]) -> Sorted:
+    """Verified people with a NEAR wallet, and the rest; programs are never eligible.
+
+    Raises:
+        Refusal: the split's rows do not make a whole.
+    """
+    if not split.rows:
+        raise Refusal(f"split {split.id} has no contributors yet; create it again first")
+    if sum(row.units for row in split.rows) != WHOLE:
+        raise Refusal(f"split {split.id} does not sum to 100 % on chain")
+    eligible, unverified = [], []
+    for row in split.rows:
+        wallet = wallets.get(row.login.lower(), "")
+        if is_system_login(row.login):
+            continue
+        if is_near_account(wallet):
+            eligible.append((row, wallet))
+        else:
+            unverified.append(row)
+    return Sorted(tuple(eligible), tuple(unverified))
+
+
+def safety_flags(split: Split, found: Sorted) -> tuple[str, ...]:
+    """Flags that are shown.
+
+    Raises:
+        PolicyBlock: a flag that blocks.
+    """
+    programs = sum(row.units for row in split.rows if is_system_login(row.login))
+    if programs >= BOT_SHARE_MAX:
+        raise PolicyBlock(["BOT_HEAVY: programs hold half of the split or more"])
+    flags = []
+    shares = [row.units for row, _ in found.eligible]
+    if len(shares) >= 3 and max(shares) >= OUTLIER_SHARE:
+        flags.append("OUTLIER_SHARE")
+    if found.unverified:
+        flags.append("MISSING_WALLETS")
+    return tuple(flags)
+
+
+def make_plan(asked: Pay, token: Token, units: int, split: Split, found: Sorted) -> Plan:
+    """Turn shares of 10^23 into units of the token that sum exactly.
+
+    Raises:
+        Refusal: nobody to pay, too many for one transaction, or an amount too small to divide.
+    """
+    if not found.eligible:
+        raise Refusal("No payout-eligible verified contributors; nothing was sent")
+    if len(found.eligible) > RECIPIENTS_MAX:
+        raise Refusal(
+            f"{len(found.eligible)} recipients, but one transaction holds {RECIPIENTS_MAX};"
+            " nothing was sent"
+        )
+    weights = [row.units for row, _ in found.eligible] + [row.units for row in found.unverified]
+    payable = units * sum(weights) // WHOLE
+    try:
+        parts = divide(payable, weights, minimum=1)
+    except ValueError as error:
+        raise Refusal(f"{asked.amount} {token.symbol} is too little to divide") from error
+    paid = [
+        Share(row.login, wallet, part)
+        for (row, wallet), part in zip(found.eligible, parts, strict=False)
+    ]
+    owed = [
+        Share(row.login, "", part)
+        for row, part in zip(found.unverified, parts[len(paid) :], strict=True)
+    ]
+    return Plan(
+        asked.repo.url,
+        split.id,
+        token.symbol,
+        token.decimals,
+        units,
+        tuple(paid),
+        tuple(owed),
+        safety_flags(split, found),
+    )

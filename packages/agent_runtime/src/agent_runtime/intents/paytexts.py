@@ -1,0 +1,70 @@
+"""What a payment says of itself (contract §6). Pure."""
+
+from agent_runtime import amounts
+from agent_runtime.payments import Payment, PaymentState, claims_of
+from agent_runtime.requests import Reply
+
+
+def refused(reason: str) -> str:
+    """A payment that was never made; the contract's own wording where clients look for it."""
+    if reason.startswith("No split found for"):
+        return reason
+    if reason.startswith("No payout-eligible"):
+        return f"❌ {reason}"
+    return f"❌ Payment failed: {reason}"
+
+
+def reply(payment: Payment) -> Reply:
+    """The answer for a stored payment in whatever state."""
+    match payment.state:
+        case PaymentState.PAID:
+            return Reply(_paid(payment), "pay", payment.id)
+        case PaymentState.FAILED:
+            text = f"❌ Payment failed: {payment.detail}; payment id {payment.id}"
+            return Reply(text + _transaction(payment), "pay", payment.id)
+        case PaymentState.PLANNED | PaymentState.UNKNOWN:
+            text = (
+                f"❌ Payment outcome unknown: {payment.detail or 'no final answer yet'};"
+                f" payment id {payment.id}; do not retry"
+            )
+            return Reply(text, "pay", payment.id, final=False)
+
+
+def _paid(payment: Payment) -> str:
+    plan = payment.plan
+    amount, paid = amounts.to_text(plan.total, plan.decimals), len(plan.paid)
+    headline = f"✅ Distributed {amount} {plan.token} to {paid} payout-eligible verified"
+    lines = [
+        f"{headline} contributors via near!",
+        f"Coverage: {paid}/{paid + len(plan.owed)} contributors eligible+verified",
+        "Payment mode: agent_rails_near",
+        "🌐 Protocol: NEP-141 transfers in one NEAR transaction",
+        f"🔗 Transaction: {payment.tx_hash}",
+        f"📜 Split: {plan.split_id}",
+        f"🧾 Payment: {payment.id}",
+    ]
+    if plan.flags:
+        lines.append(f"⚠️ Safety flags: {', '.join(plan.flags)}")
+    lines.extend(
+        f"- {share.login}: {amounts.to_text(share.units, plan.decimals)} {plan.token}"
+        f" -> {share.account}"
+        for share in plan.paid
+    )
+    return "\n".join(lines + _pending(payment))
+
+
+def _pending(payment: Payment) -> list[str]:
+    claims = claims_of(payment)
+    if not claims:
+        return []
+    lines = [f"⏳ Pending claims for unverified contributors ({len(claims)}):"]
+    lines.extend(
+        f"- {claim.login}: {amounts.to_text(claim.units, payment.plan.decimals)} {claim.token}"
+        f" (claim id: {claim.id})"
+        for claim in claims
+    )
+    return lines
+
+
+def _transaction(payment: Payment) -> str:
+    return f"; transaction {payment.tx_hash}" if payment.tx_hash else ""

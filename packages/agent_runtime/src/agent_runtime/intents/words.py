@@ -1,0 +1,17 @@
+"""Answers that need nothing but words."""
+
+EXAMPLES = (
+    "analyze owner/repo",
+    "create split for owner/repo",
+    "pay 5 USDC to owner/repo",
+    "pending owner/repo",
+)
+
+UNCLEAR = "I didn't understand that. Try: " + ", ".join(f"`{text}`" for text in EXAMPLES)
+
+HELP = """\
+I answer whole commands, one at a time:
+- analyze owner/repo: who contributes
+- create split for owner/repo [50/30/20]: make or update the split on NEAR
+- pay 5 USDC to owner/repo: distribute over the split
+- pending owner/repo (or a GitHub login): what waits for verification"""

@@ -1,0 +1,1 @@
+"""NEAR: bytes, RPC, the split contract, tokens, and sending a transaction exactly once."""

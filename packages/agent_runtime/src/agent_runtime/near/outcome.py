@@ -1,0 +1,86 @@
+"""What became of a transaction, judged from a provider's answer (rails §2.1).
+
+Pure. Success needs finality, the very hash we asked for, a good top-level status *and* a good
+status on every receipt: a top-level success can hide a receipt that failed later.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True)
+class Landed:
+    """Final, and everything succeeded.
+
+    Attributes:
+        value: what the call returned.
+        block_hash: base58 of the block that holds the transaction.
+    """
+
+    value: bytes
+    block_hash: str
+
+
+@dataclass(frozen=True)
+class Reverted:
+    """Final, and something failed; its actions were undone and only gas was spent."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Open:
+    """Not final, or not what was asked for: nothing may be concluded."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Landed | Reverted | Open
+
+
+def judge(result: Any, tx_hash: str) -> Outcome:
+    """Judge the result of `send_tx` or `tx` for one hash; anything malformed is `Open`."""
+    if not isinstance(result, dict):
+        return Open("the answer has no outcome")
+    if result.get("final_execution_status") != "FINAL":
+        return Open(f"execution status {result.get('final_execution_status')!r}, not final")
+    try:
+        return _judge_final(result, tx_hash)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Open(f"the outcome is malformed ({type(error).__name__})")
+
+
+def _judge_final(result: dict[str, Any], tx_hash: str) -> Outcome:
+    if result["transaction"]["hash"] != tx_hash:
+        return Open("the answer is about another transaction")
+    statuses = [
+        result["status"],
+        result["transaction_outcome"]["outcome"]["status"],
+        *(receipt["outcome"]["status"] for receipt in result["receipts_outcome"]),
+    ]
+    if not result["receipts_outcome"]:
+        return Open("the outcome names no receipt")
+    for status in statuses:
+        if "Failure" in status:
+            return Reverted(_reason(status["Failure"]))
+        if not {"SuccessValue", "SuccessReceiptId"} & status.keys():
+            return Open("a receipt is neither a success nor a failure")
+    return Landed(_value(result["status"]), str(result["transaction_outcome"]["block_hash"]))
+
+
+def _value(status: dict[str, Any]) -> bytes:
+    try:
+        return base64.b64decode(status["SuccessValue"], validate=True)
+    except binascii.Error as error:
+        raise ValueError("SuccessValue is not base64") from error
+
+
+def _reason(failure: Any) -> str:
+    """The innermost words of a Failure, short enough for a user."""
+    words = failure
+    while isinstance(words, dict) and words:
+        kind = words.get("kind")
+        words = kind if kind is not None else next(iter(words.values()))
+    return str(words)[:180]

@@ -1,0 +1,187 @@
+"""JSON-RPC to one or more NEAR providers (rails §2.1).
+
+Reads go to the providers in order until one answers usably. Sending goes to one provider named by
+the caller. Nothing here signs, retries a transaction, or decides about money.
+"""
+
+import base64
+import itertools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from agent_runtime import wire
+from agent_runtime.errors import RailError, RailUnknown
+
+READ_SECONDS = 4.0
+
+
+class RpcError(RailError):
+    """A provider answered with a NEAR error.
+
+    Attributes:
+        name: the cause, such as `UNKNOWN_TRANSACTION`.
+        reason: the inner `InvalidTxError`, such as `InvalidNonce`; empty for other errors.
+    """
+
+    def __init__(self, name: str, reason: str, said: str) -> None:
+        super().__init__("near", said)
+        self.name = name
+        self.reason = reason
+
+
+_AMBIGUOUS = frozenset(
+    {
+        "INTERNAL_ERROR",
+        "TIMEOUT_ERROR",
+        "NOT_SYNCED_YET",
+        "UNAVAILABLE_SHARD",
+        "DOES_NOT_TRACK_SHARD",
+        "REQUEST_ROUTED",
+        "NO_SYNCED_BLOCKS",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A final block: `hash` in base58 and its `height`."""
+
+    hash: str
+    height: int
+
+
+class Rpc:
+    """All providers of one network.
+
+    Attributes:
+        nodes: their addresses, in the order they are asked.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, nodes: tuple[str, ...]) -> None:
+        self._client = client
+        self.nodes = nodes
+        self._ids = itertools.count(1)
+
+    async def call(self, node: str, method: str, params: Any, deadline_seconds: float) -> Any:
+        """Ask one provider.
+
+        Raises:
+            RpcError: it answered with a NEAR error that is definite.
+            RailUnknown: it did not answer usably.
+        """
+        content = wire.encode(
+            {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+        )
+        answer = await wire.ask(
+            self._client,
+            "near",
+            "POST",
+            node,
+            deadline_seconds=deadline_seconds,
+            headers={"content-type": "application/json"},
+            content=content,
+        )
+        body = answer.json()
+        if not isinstance(body, dict) or ("error" not in body and "result" not in body):
+            raise RailUnknown("near", f"HTTP {answer.status} that is no JSON-RPC answer")
+        if "error" in body:
+            raise error_of(body["error"])
+        answer.expect(200)
+        return body["result"]
+
+    async def read(self, method: str, params: Any, deadline_seconds: float = READ_SECONDS) -> Any:
+        """Ask the providers in order; the first definite answer counts.
+
+        Raises:
+            RpcError: the first provider with a definite answer said no.
+            RailUnknown: none answered usably; the last fault.
+        """
+        fault = RailUnknown("near", "no provider is configured (NEAR_NODE_URL)")
+        for node in self.nodes:
+            try:
+                return await self.call(node, method, params, deadline_seconds)
+            except RailUnknown as error:
+                fault = error
+        raise fault
+
+    async def view(self, contract: str, method: str, args: dict[str, Any]) -> Any:
+        """Call a view function at final; its JSON result.
+
+        Raises:
+            RailError: the contract panicked, does not exist, or has no such function.
+            RailUnknown: no provider answered usably, or the result is not JSON.
+        """
+        params = {
+            "request_type": "call_function",
+            "finality": "final",
+            "account_id": contract,
+            "method_name": method,
+            "args_base64": base64.b64encode(wire.encode(args)).decode(),
+        }
+        found = await self.read("query", params)
+        if "error" in found:
+            raise RailError("near", f"{method}: {str(found['error'])[: wire.SHOWN_CHARS]}")
+        try:
+            return json.loads(bytes(found["result"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RailUnknown("near", f"{method} gave no JSON result") from error
+
+    async def final_block(self) -> Block:
+        """The newest final block."""
+        header = (await self.read("block", {"finality": "final"}))["header"]
+        return Block(str(header["hash"]), int(header["height"]))
+
+    async def key_nonce(self, account: str, public_key: str) -> int:
+        """The access key's nonce at final.
+
+        Raises:
+            RailError: the key is not on the account.
+        """
+        found = await self.read(
+            "query",
+            {
+                "request_type": "view_access_key",
+                "finality": "final",
+                "account_id": account,
+                "public_key": public_key,
+            },
+        )
+        if "nonce" not in found:
+            raise RailError("near", f"{account} does not have the access key {public_key}")
+        return int(found["nonce"])
+
+    async def account(self, account: str) -> dict[str, Any]:
+        """`view_account` at final; `amount` is in yoctoNEAR."""
+        params = {"request_type": "view_account", "finality": "final", "account_id": account}
+        found: dict[str, Any] = await self.read("query", params)
+        if "amount" not in found:
+            raise RailError("near", f"view_account of {account} gave no amount")
+        return found
+
+
+def error_of(error: Any) -> RailError:
+    """Translate the error member of a JSON-RPC answer (rails §2.1, error shape)."""
+    if not isinstance(error, dict):
+        return RailUnknown("near", "an error without a shape")
+    cause = error.get("cause")
+    name = str(cause.get("name", "")) if isinstance(cause, dict) else ""
+    kind = name or str(error.get("name", ""))
+    reason = _invalid_tx(error.get("data"))
+    if kind in _AMBIGUOUS or error.get("name") == "INTERNAL_ERROR" or not kind:
+        return RailUnknown("near", kind or "an error without a name")
+    said = " ".join(part for part in (kind, reason) if part)
+    return RpcError(kind, reason, said)
+
+
+def _invalid_tx(data: Any) -> str:
+    """The kind of InvalidTxError inside the legacy data member, if there is one."""
+    if not isinstance(data, dict):
+        return ""
+    inner = data.get("TxExecutionError", data)
+    inner = inner.get("InvalidTxError", "") if isinstance(inner, dict) else ""
+    if isinstance(inner, dict):
+        return str(next(iter(inner), ""))
+    return str(inner)

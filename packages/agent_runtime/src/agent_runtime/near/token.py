@@ -1,0 +1,71 @@
+"""NEP-141 tokens (rails §2.5): balances, registration, one payment to many accounts at once."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent_runtime import wire
+from agent_runtime.errors import RailUnknown
+from agent_runtime.near.rpc import Rpc
+from agent_runtime.near.transaction import TERAGAS, Action, Call
+from agent_runtime.parsing import Token
+
+GAS_TOTAL = 300 * TERAGAS
+GAS_TRANSFER = 10 * TERAGAS
+GAS_DEPOSIT = 10 * TERAGAS
+RECIPIENTS_MAX = 29
+ONE_YOCTO = 1
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Units of the token for one account."""
+
+    account: str
+    units: int
+
+
+class TokenContract:
+    """Reads one token contract at final."""
+
+    def __init__(self, rpc: Rpc, token: Token) -> None:
+        self._rpc = rpc
+        self._contract = token.contract
+
+    async def balance(self, account: str) -> int:
+        """Units an account holds.
+
+        Raises:
+            RailUnknown: the answer is no decimal string.
+        """
+        found = await self._rpc.view(self._contract, "ft_balance_of", {"account_id": account})
+        if not isinstance(found, str) or not found.isdecimal():
+            raise RailUnknown("near", f"ft_balance_of {account} gave no amount")
+        return int(found)
+
+    async def unregistered(self, accounts: Sequence[str]) -> list[str]:
+        """The accounts that cannot receive the token yet; one would fail the whole batch."""
+        held = await asyncio.gather(*(self._storage(account) for account in accounts))
+        return [account for account, has in zip(accounts, held, strict=True) if not has]
+
+    async def _storage(self, account: str) -> bool:
+        found = await self._rpc.view(self._contract, "storage_balance_of", {"account_id": account})
+        return found is not None
+
+
+def batch(transfers: Sequence[Transfer], memo: str, *, wrap: bool) -> tuple[Action, ...]:
+    """One action for each recipient: all of them apply, or none.
+
+    Args:
+        transfers: at most `RECIPIENTS_MAX`, so that the gas of all fits into one transaction.
+        memo: the payment id, found again in the token's events.
+        wrap: first turn NEAR of the signer into the wrapped token.
+    """
+    actions: list[Action] = []
+    if wrap:
+        total = sum(transfer.units for transfer in transfers)
+        actions.append(Call("near_deposit", b"{}", GAS_DEPOSIT, total))
+    for transfer in transfers:
+        args = {"receiver_id": transfer.account, "amount": str(transfer.units), "memo": memo}
+        actions.append(Call("ft_transfer", wire.encode(args), GAS_TRANSFER, ONE_YOCTO))
+    return tuple(actions)

@@ -1,0 +1,1 @@
+"""The other systems this service talks to: GitHub, EigenAI, Ping, HOT."""

@@ -1,0 +1,239 @@
+"""Configuration: read once, from environment variables only (contract §8), empty meaning unset.
+
+Each field of `Settings` names its variable, its default and its meaning, so that the table in the
+README is checked against this file and a start with bad values names every one of them at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from agent_runtime import parsing
+from agent_runtime.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Where a field comes from.
+
+    Attributes:
+        name: the environment variable.
+        default: the text that stands in for an absent one, as the README shows it.
+        meaning: one clause for the README.
+        secret: never shown, not even in `repr`.
+        read: turns the text into the field's value; raises ValueError.
+    """
+
+    name: str
+    default: str
+    meaning: str
+    secret: bool
+    read: Callable[[str], Any]
+
+
+def env(
+    name: str,
+    meaning: str,
+    default: str = "",
+    read: Callable[[str], Any] = parsing.text,
+    *,
+    secret: bool = False,
+) -> Any:
+    """Declare a field that is read from the environment."""
+    variable = Variable(name, default, meaning, secret, read)
+    return field(metadata={"env": variable}, repr=not secret)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything one plane is told. Construct it with `from_environ`."""
+
+    host: str = env("HOST", "address to listen on", "0.0.0.0")
+    port: int = env("PORT", "port to listen on; 0 lets the system choose", "3000", parsing.port)
+    mode: str = env("AGENT_MODE", "`production` demands the server key", "development")
+    api_key: str = env(
+        "AGENT_SERVER_API_KEY", "key of /process and /canary/run (`x-agent-api-key`)", secret=True
+    )
+    plane_id: str = env(
+        "PLANE_ID", "name of this deployment, stamped on every answer", "unnamed", parsing.name
+    )
+    build: str = env(
+        "BUILD_REVISION", "revision this image was built from", "unknown", parsing.name
+    )
+    payments_db: str = env("PAYMENTS_DB", "SQLite file of the payment ledger", "data/payments.db")
+    log_dir: str = env("AGENT_LOG_DIR", "directory of the canary log", "runtime_logs")
+    web_base: str = env(
+        "WEB_APP_BASE_URL", "base of verify links", "https://gitsplits.vercel.app", parsing.url
+    )
+
+    allowed_tokens: tuple[str, ...] = env(
+        "AGENT_ALLOWED_TOKENS", "tokens that may be paid", "NEAR,USDC", parsing.upper_names
+    )
+    max_payout: str = env(
+        "AGENT_MAX_PAYOUT_AMOUNT", "most units of a token in one payment", "250", parsing.decimal
+    )
+    canary_only_pay: bool = env(
+        "AGENT_CANARY_ONLY_PAY", "in production pay only TEST_CANARY_REPOS", "false", parsing.flag
+    )
+    analyze_repo: str = env(
+        "TEST_ANALYZE_REPO", "repository the canary reads", "near/near-sdk-rs", parsing.repo
+    )
+    create_repo: str = env(
+        "TEST_CREATE_REPO", "repository of create tests; TEST_ANALYZE_REPO", "", parsing.repo
+    )
+    pay_repo: str = env(
+        "TEST_PAY_REPO", "repository of pay tests; TEST_CREATE_REPO", "", parsing.repo
+    )
+    pay_max: str = env(
+        "TEST_PAY_MAX_AMOUNT",
+        "most a payment may be while AGENT_CANARY_ONLY_PAY",
+        "1",
+        parsing.decimal,
+    )
+    canary_repos: tuple[str, ...] = env(
+        "TEST_CANARY_REPOS", "repositories payable then; TEST_PAY_REPO", "", parsing.repos
+    )
+
+    github_base: str = env("GITHUB_API_BASE", "GitHub API", "https://api.github.com", parsing.url)
+    github_app_id: str = env("GITHUB_APP_ID", "GitHub App id or client id")
+    github_private_key: str = env(
+        "GITHUB_PRIVATE_KEY",
+        "the App's PEM: real or `\\n` newlines, or base64",
+        "",
+        parsing.pem,
+        secret=True,
+    )
+    github_token: str = env("GITHUB_TOKEN", "used where the App is not installed", secret=True)
+
+    near_network: str = env("NEAR_NETWORK_ID", "`mainnet` or `testnet`", "mainnet")
+    near_nodes: tuple[str, ...] = env(
+        "NEAR_NODE_URL",
+        "RPC providers, comma separated; the network's public one",
+        "",
+        parsing.urls,
+    )
+    near_account: str = env("NEAR_ACCOUNT_ID", "account that signs", "", parsing.near_account)
+    near_key: str = env(
+        "NEAR_PRIVATE_KEY", "its key, `ed25519:<base58>`", "", parsing.near_key, secret=True
+    )
+    near_contract: str = env("NEAR_CONTRACT_ID", "the split contract", "", parsing.near_account)
+    ft_contracts: dict[str, parsing.Token] = env(  # noqa: RUF009 - `env` gives a field, no value
+        "NEAR_FT_CONTRACTS",
+        "`TOKEN=contract[:decimals]`, comma separated; the network's USDC and wrapped NEAR",
+        "",
+        parsing.tokens,
+    )
+    worker_code_hash: str = env(
+        "NEAR_WORKER_CODE_HASH", "given to register_worker", "gitsplits-agent"
+    )
+    worker_quote: str = env("NEAR_WORKER_QUOTE", "given to register_worker", "local-attestation")
+    worker_endorsements: str = env(
+        "NEAR_WORKER_ENDORSEMENTS", "given to register_worker", "local-endorsements"
+    )
+
+    ping_base: str = env("PING_PAY_API_BASE", "Ping API", "https://pay.pingpay.io/api", parsing.url)
+    ping_key: str = env("PING_PAY_API_KEY", "Ping key", "", parsing.credential, secret=True)
+    ping_auth: str = env(
+        "PING_PAY_AUTH_MODE",
+        "`bearer` or `publishable`; by the key's `pk_` prefix",
+        "",
+        parsing.ping_auth,
+    )
+    ping_probe_path: str = env("PING_PAY_PROBE_PATH", "path the canary asks", "/v1/intents/probe")
+    ping_probe_method: str = env(
+        "PING_PAY_PROBE_METHOD", "`GET` or `POST`", "GET", parsing.probe_method
+    )
+    ping_probe_body: str = env("PING_PAY_PROBE_BODY", "JSON body of a POST probe")
+    ping_secret: str = env("PING_PAY_WEBHOOK_SECRET", "secret of /webhook/pingpay", secret=True)
+    hot_base: str = env("HOT_PAY_API_BASE", "HOT API", "https://api.hot-labs.org", parsing.url)
+    hot_jwt: str = env("HOT_PAY_JWT", "HOT token", "", parsing.credential, secret=True)
+
+    eigenai_base: str = env(
+        "EIGENAI_API_BASE", "grant API", "https://determinal-api.eigenarcade.com", parsing.url
+    )
+    eigenai_key: str = env(
+        "EIGENAI_WALLET_PRIVATE_KEY", "grant wallet's key, hex", "", parsing.hex_key, secret=True
+    )
+    eigenai_address: str = env(
+        "EIGENAI_WALLET_ADDRESS", "grant wallet's address", "", parsing.evm_address
+    )
+    eigenai_model: str = env("EIGENAI_MODEL", "model asked for", "gpt-oss-120b-f16")
+    eigenai_operators: tuple[str, ...] = env(
+        "EIGENAI_OPERATORS",
+        "addresses whose signature counts",
+        "0x7053bfb0433a16a2405de785d547b1b32cee0cf3",
+        parsing.evm_addresses,
+    )
+    eigenai_chain_id: str = env("EIGENAI_CHAIN_ID", "chain id inside the signed message", "1")
+
+    dstack_endpoint: str = env(
+        "DSTACK_ENDPOINT", "guest agent: socket path or URL; /var/run/dstack.sock if it exists"
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read all variables.
+
+        Raises:
+            SettingsError: naming every variable that is wrong, without showing its value.
+        """
+        faults: list[str] = []
+        wrong: list[str] = []
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            variable = variable_of(item)
+            given = environ.get(variable.name, "").strip()
+            try:
+                values[item.name] = variable.read(given or variable.default)
+            except ValueError as error:
+                faults.append(f"{variable.name}: {error}")
+                wrong.append(variable.name)
+                values[item.name] = variable.read(variable.default)
+        settings = cls(**_fill(values))
+        faults.extend(
+            fault for fault in _contradictions(settings) if not any(name in fault for name in wrong)
+        )
+        if faults:
+            raise SettingsError(faults)
+        return settings
+
+    @property
+    def production(self) -> bool:
+        """Whether the stricter rules of production apply."""
+        return self.mode.lower() == "production"
+
+
+def variable_of(item: "Field[Any]") -> Variable:
+    """The variable behind a field of `Settings`."""
+    variable = item.metadata["env"]
+    assert isinstance(variable, Variable)  # noqa: S101 - `env` is the only way to declare a field
+    return variable
+
+
+def _fill(values: dict[str, Any]) -> dict[str, Any]:
+    """Apply the defaults that depend on other variables."""
+    network = values["near_network"]
+    values["near_nodes"] = values["near_nodes"] or (f"https://rpc.{network}.near.org",)
+    values["ft_contracts"] = values["ft_contracts"] or parsing.known_tokens(network)
+    values["create_repo"] = values["create_repo"] or values["analyze_repo"]
+    values["pay_repo"] = values["pay_repo"] or values["create_repo"]
+    values["canary_repos"] = values["canary_repos"] or (values["pay_repo"],)
+    return values
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    faults = []
+    if settings.production and not settings.api_key:
+        faults.append("AGENT_SERVER_API_KEY: unset, but AGENT_MODE is production; set a key")
+    if bool(settings.near_account) != bool(settings.near_key):
+        faults.append("NEAR_ACCOUNT_ID and NEAR_PRIVATE_KEY: only one is set; set both or none")
+    if bool(settings.eigenai_address) != bool(settings.eigenai_key):
+        faults.append("EIGENAI_WALLET_ADDRESS and EIGENAI_WALLET_PRIVATE_KEY: set both or none")
+    if settings.github_app_id and not settings.github_private_key:
+        faults.append("GITHUB_PRIVATE_KEY: unset, but GITHUB_APP_ID is set; give the App's PEM")
+    faults.extend(
+        f"AGENT_ALLOWED_TOKENS: {token} has no contract; add it to NEAR_FT_CONTRACTS"
+        for token in settings.allowed_tokens
+        if token not in settings.ft_contracts
+    )
+    return faults

@@ -1,0 +1,119 @@
+"""The one place where the parts are put together."""
+
+import sqlite3
+from dataclasses import dataclass
+
+import httpx
+
+from agent_runtime import wire
+from agent_runtime.canary import Canary, Probes
+from agent_runtime.errors import SettingsError
+from agent_runtime.health import Health
+from agent_runtime.intents.analyze import Analyst
+from agent_runtime.intents.create import Splitter
+from agent_runtime.intents.pay import Payer
+from agent_runtime.near.contract import SplitContract
+from agent_runtime.near.keys import Key
+from agent_runtime.near.ledger import TransactionLedger
+from agent_runtime.near.rpc import Rpc
+from agent_runtime.near.sender import Sender
+from agent_runtime.payments import PaymentLedger
+from agent_runtime.process import Crew, Processor
+from agent_runtime.rails.collectors import Hot, Ping
+from agent_runtime.rails.eigenai import EigenAi
+from agent_runtime.rails.github import GitHub
+from agent_runtime.requests import RequestLedger
+from agent_runtime.settings import Settings
+from agent_runtime.store import open_store
+from agent_runtime.tee import TeeWatch
+from agent_runtime.webhook import PingWebhook
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that lives as long as the process. `sender` and `payer` need NEAR."""
+
+    settings: Settings
+    client: httpx.AsyncClient
+    db: sqlite3.Connection
+    health: Health
+    canary: Canary
+    webhook: PingWebhook
+    processor: Processor
+    eigenai: EigenAi
+    tee: TeeWatch
+    sender: Sender | None
+    payer: Payer | None
+
+    async def aclose(self) -> None:
+        """Let go of connections and of the store."""
+        await self.client.aclose()
+        await self.tee.aclose()
+        self.db.close()
+
+
+def build(settings: Settings) -> Service:
+    """Put the parts together; nothing is asked or sent yet.
+
+    Raises:
+        SettingsError: the NEAR key's halves do not belong together, or the store cannot be opened.
+    """
+    key = _key(settings)
+    db = _store(settings)
+    client = wire.new_client()
+    rpc = Rpc(client, settings.near_nodes)
+    github, eigenai = GitHub(client, settings), EigenAi(client, settings)
+    tee = TeeWatch(settings.dstack_endpoint)
+    transactions, payments = TransactionLedger(db), PaymentLedger(db)
+    contract = SplitContract(rpc, settings.near_contract) if settings.near_contract else None
+    sender = Sender(rpc, transactions, settings.near_account, key) if key else None
+    splitter = payer = None
+    if contract and sender:
+        splitter = Splitter(settings, github, contract, sender)
+        payer = Payer(
+            settings=settings,
+            rpc=rpc,
+            contract=contract,
+            sender=sender,
+            payments=payments,
+            transactions=transactions,
+        )
+    analyst = Analyst(settings, github, eigenai, contract, tee)
+    probes = Probes(
+        github, rpc, Ping(client, settings), Hot(client, settings), eigenai, key.text if key else ""
+    )
+    canary = Canary(settings, probes)
+    processor = Processor(
+        Crew(analyst, splitter, payer), payments, RequestLedger(db), settings.ft_contracts
+    )
+    return Service(
+        settings,
+        client,
+        db,
+        Health(settings, canary, tee),
+        canary,
+        PingWebhook(db, settings.ping_secret),
+        processor,
+        eigenai,
+        tee,
+        sender,
+        payer,
+    )
+
+
+def _key(settings: Settings) -> Key | None:
+    if not settings.near_key:
+        return None
+    try:
+        return Key.parse(settings.near_key)
+    except ValueError as error:
+        raise SettingsError([f"NEAR_PRIVATE_KEY: {error}"]) from None
+
+
+def _store(settings: Settings) -> sqlite3.Connection:
+    try:
+        return open_store(settings.payments_db)
+    except (OSError, sqlite3.Error) as error:
+        raise SettingsError(
+            [f"PAYMENTS_DB: cannot open {settings.payments_db} ({error}); give a writable path"]
+        ) from error
