@@ -16,7 +16,7 @@ The first entry that does not fit is compared with all that follows it, which te
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -131,13 +131,16 @@ def read_row(fields: tuple[object, ...]) -> Row:
             return Row(-1, 0, 0, b"", b"", "no number")
 
 
-def verify(rows: Iterable[Row], start: Point, head: Point) -> Verified | Fault:
+def verify(
+    rows: Iterable[Row], start: Point, head: Point, accept: Callable[[Row], None] | None = None
+) -> Verified | Fault:
     """Follow the chain once, holding one row at a time.
 
     Args:
         rows: in stored order, beginning after `start`.
         start: a place that is trusted: (0, genesis), or an entry already verified.
         head: number and hash of the last entry, kept apart from the rows.
+        accept: told of every row that fits, in order.
     """
     feed = iter(rows)
     at = start
@@ -146,6 +149,8 @@ def verify(rows: Iterable[Row], start: Point, head: Point) -> Verified | Fault:
         if row.seq != seq or seq > head.seq or not _fits(row, seq, at.hash):
             return _diagnose(row, feed, at, start, head)
         at = Point(seq, row.hash)
+        if accept is not None:
+            accept(row)
     if at.seq < head.seq:
         return Fault(
             What.TRUNCATED,

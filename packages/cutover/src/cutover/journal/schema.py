@@ -215,6 +215,6 @@ def _check_form(database: sqlite3.Connection, path: Path, *, guarded: bool) -> N
         word, name = statement.split()[1:3]
         if stands.get(name) != statement.rstrip().rstrip(";") and (guarded or word == "TABLE"):
             raise JournalError(
-                f"{path}: its {word.lower()} {name} is not as we made it: the file was "
-                "altered. Keep a copy, and go on from a backup that `cutover verify-log` finds sound"
+                f"{path}: its {word.lower()} {name} is not as we made it: it was "
+                "altered. Keep a copy; go on from a backup that `cutover verify-log` finds sound"
             )
