@@ -192,7 +192,7 @@ FORMS: Final = (
     Form("approve", Intent.PLAN, ("approve",), "approve( PLAN)?", "approve plan-0123456789"),
     Form("cancel", Intent.PLAN, ("cancel",), "cancel", "cancel"),
     Form("replay", Intent.PLAN, ("replay",), "replay EVENT", "replay 0123456789abcdef"),
-    Form("help", Intent.HELP, ("help",), "help[?!.]?", "help"),
+    Form("help", Intent.HELP, ("help", "help?", "help!", "help."), "help[?!.]?", "help"),
     Form("what-can-you-do", Intent.HELP, ("what",), "what can you do[?!.]?", "what can you do?"),
     Form("show-split", Intent.HELP, ("show",), "show split SPLIT", "show split split-123456-1"),
     Form("info", Intent.HELP, ("info",), "info for SPLIT", "info for split-123456-1"),
