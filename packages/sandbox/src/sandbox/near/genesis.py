@@ -1,0 +1,81 @@
+"""The chain as it begins: who has what, and which contracts stand where."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox import people
+from sandbox.near import state
+from sandbox.near.chain import FIRST_HEIGHT, Chain
+from sandbox.near.contract import Contract
+from sandbox.near.keys import KeyPair, encode
+from sandbox.near.splits import GitSplits
+from sandbox.near.token import Token
+
+NEAR: Final = 10**24
+AGENT: Final = "gitsplits-agent.near"
+SPLITS: Final = "gitsplits.near"
+OWNER: Final = "gitsplits-owner.near"
+USDC: Final = "17208628f84f5d6ad33f0da3bbbeb27ffcb398eac501a31bd6ad2011e36133a1"
+WRAP: Final = "wrap.near"
+TREASURY: Final = "pingpay.near"
+CODE_HASH: Final = "gitsplits-agent"
+_FUNDS_USDC: Final = 10**6 * 10**6
+_FUNDS_NEAR: Final = 10**5 * NEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys that exist at the beginning: one for each plane on one account, one for Ping."""
+
+    planes: dict[str, KeyPair]
+    treasury: KeyPair
+
+
+def begin(keys: Keys, *, finality_lag: int = 2) -> Chain:
+    """Return a chain whose first state is final already."""
+    contracts: dict[str, Contract] = {
+        SPLITS: GitSplits(OWNER, _code("gitsplits")),
+        USDC: Token("USD Coin", "USDC", 6, _code("usdc")),
+        WRAP: Token("Wrapped NEAR fungible token", "wNEAR", 24, _code("wrap"), wraps_near=True),
+    }
+    chain = Chain(contracts, finality_lag=finality_lag)
+    _accounts(chain, [SPLITS, OWNER, USDC], 10 * NEAR)
+    _accounts(chain, [AGENT, TREASURY], _FUNDS_NEAR)
+    state.set_balance(chain.store, WRAP, 2 * _FUNDS_NEAR + NEAR)
+    for key in keys.planes.values():
+        _add_key(chain, AGENT, key)
+    _add_key(chain, TREASURY, keys.treasury)
+    for holder in (AGENT, TREASURY):
+        chain.store.set(("contract", USDC, "balance", holder), _FUNDS_USDC)
+        chain.store.set(("contract", WRAP, "balance", holder), _FUNDS_NEAR)
+    chain.store.set(("contract", SPLITS, "code_hashes"), (CODE_HASH,))
+    for login in people.verified_logins():
+        _verify(chain, login)
+    chain.store.settle()
+    return chain
+
+
+def _code(name: str) -> str:
+    return encode(name.encode().ljust(32, b"."))
+
+
+def _accounts(chain: Chain, accounts: Iterable[str], amount: int) -> None:
+    for account in accounts:
+        state.set_balance(chain.store, account, amount)
+
+
+def _add_key(chain: Chain, account: str, key: KeyPair) -> None:
+    nonce = (FIRST_HEIGHT - 1000) * state.NONCE_RANGE
+    state.set_access_key(chain.store, account, key.public_raw, state.AccessKey(nonce, None))
+
+
+def _verify(chain: Chain, login: str) -> None:
+    wallet = people.wallet_of(login)
+    state.set_balance(chain.store, wallet, NEAR)
+    chain.store.set(("contract", SPLITS, "wallet", login), wallet)
+    chain.store.set(("contract", SPLITS, "x", login), f"{login}_x")
+    chain.store.set(("contract", SPLITS, "github_of", wallet), login)
+    if login not in people.UNREGISTERED:
+        for token in (USDC, WRAP):
+            chain.store.set(("contract", token, "balance", wallet), 0)

@@ -1,0 +1,1 @@
+"""The web services that the runtime talks to, in their own wire shapes."""

@@ -1,0 +1,1 @@
+"""Synthetic clients: many conversations, every answer checked, never a retry."""
