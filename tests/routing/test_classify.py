@@ -94,6 +94,8 @@ SOUP = st.lists(st.tuples(WORD, BLANK), max_size=9).map(
     lambda pieces: "".join(word + blank for word, blank in pieces)
 )
 NAME = st.lists(st.sampled_from(SNIPPETS.split()), min_size=1, max_size=5).map("".join)
+# The Kelvin sign is the one foreign letter that lower-cases into ASCII.
+FOREIGN = st.one_of(st.characters(min_codepoint=0x80), st.sampled_from("\u212a\u0130\u017f"))
 FRAME = st.sampled_from(
     [
         "analyze {0}/{1}",
@@ -198,6 +200,8 @@ def test_the_proxys_mention_makes_no_difference(text, mention):
 @example("create o/approve")
 @example("analyze o/pay5")
 @example("analyze o/r?q=pay%205%20usdc%20to%20o/r")
+@example("analyze o/r?q=p%61y%205%20usdc%20to%20o/r")
+@example("analyze o/r?q=p%61y+5+usdc+to+o/r")
 @example("repay 10 USDC to o/r")
 @example("@replay pending octocat")
 @settings(max_examples=1500, deadline=None)
@@ -262,7 +266,7 @@ def test_two_commands_are_none(text, between, command):
     assert classify(command + between + text) is Intent.UNKNOWN or text.startswith("@")
 
 
-@given(st.sampled_from(RECOGNISED), st.integers(0, 200), st.characters(min_codepoint=0x80))
+@given(st.sampled_from(RECOGNISED), st.integers(0, 200), FOREIGN)
 @settings(max_examples=500, deadline=None)
 def test_one_foreign_character_is_enough(text, at, char):
     """Any character outside ASCII, anywhere, makes any recognised text unknown."""

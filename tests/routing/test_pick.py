@@ -83,6 +83,14 @@ def test_the_bucket_decides(share, salt, key):
     assert pick(table(share, salt), Intent.PAY, key) == expected
 
 
+@given(SALT, KEY)
+def test_the_edge_is_sharp(salt, key):
+    """A conversation moves at the first share above its bucket, and not at its bucket."""
+    bucket = bucket_of(salt, key)
+    assert pick(table(bucket, salt), Intent.PAY, key) == "hetzner"
+    assert pick(table(bucket + 1, salt), Intent.PAY, key) == "phala"
+
+
 @given(st.integers(0, 9_999), SALT)
 def test_who_has_no_key_stays(share, salt):
     """An empty key stays on the fallback at every share short of all."""
