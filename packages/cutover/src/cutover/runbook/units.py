@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Final
 
 UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-DURATION_PATTERN: Final = r"^[0-9]{1,9}(ms|s|m|h|d)$"
+DURATION_PATTERN: Final = r"^[0-9]{1,11}(ms|s|m|h|d)$"
 LONGEST_MS: Final = 365 * UNIT_MS["d"]
 """Nobody watches a stage for longer than a year; a larger number is a slip of the keyboard."""
 
+_CENT: Final = Decimal("0.01")
 _DURATION: Final = re.compile(DURATION_PATTERN, re.ASCII)
 
 
@@ -48,12 +49,12 @@ def parse_share(seen: object) -> int:
         ValueError: for anything else; the message is what is expected.
     """
     number = isinstance(seen, int | float | Decimal) and not isinstance(seen, bool)
-    bp = Decimal(str(seen)) * 100 if number else Decimal("NaN")
-    if not bp.is_finite() or not 0 <= bp <= 10_000 or bp != int(bp):
+    percent = Decimal(str(seen)) if number else Decimal("NaN")
+    if not percent.is_finite() or not 0 <= percent <= 100 or percent != percent.quantize(_CENT):
         raise ValueError(
             "a share in percent, a number from 0 to 100 with at most two decimals, such as 12.5"
         )
-    return int(bp)
+    return int(percent * 100)
 
 
 def format_share(bp: int) -> str:
