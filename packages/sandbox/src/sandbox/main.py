@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_port,
         help=f"fix a port ({names}); the system chooses the others",
     )
-    serve.add_argument("--block-seconds", type=float, default=0.25, help="0: only on demand")
+    serve.add_argument("--block-seconds", type=float, default=0.1, help="0: only on demand")
     serve.add_argument("--finality-lag", type=int, default=2, help="blocks, 1 or more")
     traffic.add_arguments(verbs.add_parser("traffic", help="clients that check every answer"))
     relay.add_arguments(verbs.add_parser("relay", help="a link that can be cut or falsified"))

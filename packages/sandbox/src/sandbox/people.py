@@ -109,6 +109,9 @@ REPOSITORIES: Final = {
         _fixed("acme/no-app", person("ada", 8), person("ken", 2), app_installed=False),
     )
 }
+WITH_SPLIT: Final = ("acme/widgets", *(f"demo/pay-{n}" for n in range(1, 9)))
+"""Repositories whose split is on the chain from the beginning, so that they can be paid."""
+
 RENAMED: Final = {"acme/old-widgets": "acme/widgets"}
 
 

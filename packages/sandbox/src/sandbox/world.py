@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from sandbox import people
 from sandbox.control import Control
 from sandbox.credentials import APP_ID, NETWORK, PLANES, Credentials, address_env
 from sandbox.faults import Faults
@@ -41,7 +42,7 @@ class Options:
 
     host: str = "127.0.0.1"
     ports: Mapping[str, int] = field(default_factory=dict)
-    block_seconds: float = 0.25
+    block_seconds: float = 0.1
     finality_lag: int = 2
     rpc_wait_seconds: float = 10.0
 
@@ -127,7 +128,7 @@ class World:
                 "wrap": genesis.WRAP,
             },
             "eigenai_operator": self.credentials.operator.address.lower(),
-            "repositories": ["near/near-sdk-rs", "acme/widgets", "demo/alpha", "demo/beta"],
+            "payable": list(people.WITH_SPLIT),
         }
 
     def _plane(self, plane: str, env: Mapping[str, str]) -> dict[str, Any]:

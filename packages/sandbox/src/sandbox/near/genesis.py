@@ -9,7 +9,7 @@ from sandbox.near import state
 from sandbox.near.chain import FIRST_HEIGHT, Chain
 from sandbox.near.contract import Contract
 from sandbox.near.keys import KeyPair, encode
-from sandbox.near.splits import GitSplits
+from sandbox.near.splits import WHOLE, GitSplits
 from sandbox.near.token import Token
 
 NEAR: Final = 10**24
@@ -52,6 +52,9 @@ def begin(keys: Keys, *, finality_lag: int = 2) -> Chain:
     chain.store.set(("contract", SPLITS, "code_hashes"), (CODE_HASH,))
     for login in people.verified_logins():
         _verify(chain, login)
+    for number, full_name in enumerate(people.WITH_SPLIT):
+        _split(chain, full_name, number)
+    chain.store.set(("contract", SPLITS, "split_count"), len(people.WITH_SPLIT))
     chain.store.settle()
     return chain
 
@@ -79,3 +82,32 @@ def _verify(chain: Chain, login: str) -> None:
     if login not in people.UNREGISTERED:
         for token in (USDC, WRAP):
             chain.store.set(("contract", token, "balance", wallet), 0)
+
+
+def _split(chain: Chain, full_name: str, number: int) -> None:
+    """Put a repository's split on the chain, shares by commits, largest remainders first."""
+    repository = people.find(full_name)
+    humans = [row for row in repository.contributors if row.kind == "User"] if repository else []
+    total = sum(row.contributions for row in humans)
+    shares = [divmod(row.contributions * WHOLE, total) for row in humans]
+    left = WHOLE - sum(whole for whole, _ in shares)
+    first = sorted(range(len(shares)), key=lambda at: -shares[at][1])[:left]
+    rows = [
+        {
+            "github_username": row.login.lower(),
+            "account_id": None,
+            "percentage": whole + (at in first),
+        }
+        for at, (row, (whole, _)) in enumerate(zip(humans, shares, strict=True))
+    ]
+    split_id, repo_url = f"split-{FIRST_HEIGHT - 500}-{number}", f"github.com/{full_name}"
+    split = {
+        "id": split_id,
+        "repo_url": repo_url,
+        "owner": AGENT,
+        "contributors": rows,
+        "created_at": chain.head.timestamp_ns,
+        "updated_at": chain.head.timestamp_ns,
+    }
+    chain.store.set(("contract", SPLITS, "split", split_id), split)
+    chain.store.set(("contract", SPLITS, "split_of", repo_url), split_id)

@@ -10,12 +10,13 @@ from typing import Final
 
 from sandbox.files import write_json_atomically
 from sandbox.processes import stop_event
+from sandbox.traffic.check import Route
 from sandbox.traffic.load import IN_FLIGHT_MAX, RATE_MAX, TOTAL_MAX, Load, Plan
-from sandbox.traffic.texts import Conversations, Mix
+from sandbox.traffic.texts import ROUTES, Conversations, Mix
 
 SUMMARY_SECONDS: Final = 0.5
 _REPOSITORIES: Final = "acme/widgets,demo/alpha,demo/beta,demo/gamma,near/near-sdk-rs"
-_PAY_REPOSITORIES: Final = "acme/widgets"
+_PAY_REPOSITORIES: Final = "acme/widgets," + ",".join(f"demo/pay-{n}" for n in range(1, 9))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repos", default=_REPOSITORIES, help="comma separated")
     parser.add_argument("--pay-repos", default=_PAY_REPOSITORIES, help="comma separated")
     parser.add_argument("--planes", default="", help="plane names to accept; default: any")
+    parser.add_argument(
+        "--routes", type=_routes, default=ROUTES, help="process,agent (default) or one of them"
+    )
     parser.add_argument("--json-out", type=Path, default=None, help="summary file")
 
 
@@ -39,6 +43,13 @@ def _mix(text: str) -> Mix:
         return Mix.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _routes(text: str) -> tuple[Route, ...]:
+    routes = tuple(route for route in ROUTES if route in _names(text))
+    if not routes or len(routes) != len(_names(text)):
+        raise argparse.ArgumentTypeError(f"{', '.join(ROUTES)} are known, not {text!r}")
+    return routes
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -61,7 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
         known_planes=frozenset(_names(arguments.planes)),
     )
     conversations = Conversations(
-        arguments.seed, arguments.mix, _names(arguments.repos), _names(arguments.pay_repos)
+        arguments.seed,
+        arguments.mix,
+        _names(arguments.repos),
+        _names(arguments.pay_repos),
+        arguments.routes,
     )
     load = Load(plan, conversations)
     asyncio.run(_run(load, arguments.json_out))

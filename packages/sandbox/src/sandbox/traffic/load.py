@@ -44,20 +44,21 @@ class Load:
         self._plan = plan
         self._conversations = conversations
         self._ledger = Ledger()
+        self._paying: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until the time, the total or `stop` ends it; then wait for open answers."""
         pool = Pool(self._plan.url, self._surplus)
         try:
             async with asyncio.TaskGroup() as group:
-                await self._pace(stop, lambda: group.create_task(self._one(pool)))
+                await self._pace(stop, lambda m: group.create_task(self._one(pool, m)))
         finally:
             pool.close()
 
     def _surplus(self, data: bytes) -> None:
         self.tally.add_surplus(data)
 
-    async def _pace(self, stop: asyncio.Event, start: Callable[[], object]) -> None:
+    async def _pace(self, stop: asyncio.Event, start: Callable[[Message], object]) -> None:
         interval = 1 / min(self._plan.rate, RATE_MAX)
         begin = time.monotonic()
         end = None if self._plan.seconds is None else begin + self._plan.seconds
@@ -69,16 +70,30 @@ class Load:
             if await _stopped(stop, due - time.monotonic()):
                 return
             turn += 1
-            if self.tally.sent - sum(self.tally.results.values()) >= self._plan.in_flight_max:
+            message = self._next()
+            if message is None:
                 self.tally.skipped += 1
                 continue
             self.tally.sent += 1
-            start()
+            start(message)
 
-    async def _one(self, pool: Pool) -> None:
-        message = self._conversations.next()
+    def _next(self) -> Message | None:
+        """Return the next request, or None when this turn must be skipped."""
+        if self.tally.sent - sum(self.tally.results.values()) >= self._plan.in_flight_max:
+            return None
+        return self._conversations.next(self._paying)
+
+    async def _one(self, pool: Pool, message: Message) -> None:
+        repository = message.asked.repository
+        money = message.asked.intent == "pay"
+        if money:
+            self._paying.add(repository)
         begin = time.monotonic()
-        verdict = await self._ask(pool, message)
+        try:
+            verdict = await self._ask(pool, message)
+        finally:
+            if money:
+                self._paying.discard(repository)
         self.tally.add(message, verdict, (time.monotonic() - begin) * 1000)
 
     async def _ask(self, pool: Pool, message: Message) -> Verdict:

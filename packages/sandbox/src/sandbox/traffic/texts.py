@@ -1,13 +1,14 @@
 """What the clients say: texts by intent, drawn from a seed."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sandbox.traffic.check import Asked, Intent, Route
 
 INTENTS: Final[tuple[Intent, ...]] = ("analyze", "create", "pay")
+ROUTES: Final[tuple[Route, ...]] = ("process", "agent")
 _TEXTS: Final[Mapping[Intent, tuple[str, ...]]] = {
     "analyze": ("analyze {repo}", "who contributes to {repo}", "analyze github.com/{repo}"),
     "create": ("create split for {repo}", "create a split for github.com/{repo}"),
@@ -59,7 +60,7 @@ class Conversations:
         mix: Mix,
         repositories: Sequence[str],
         pay_repositories: Sequence[str],
-        routes: Sequence[Route] = ("process", "agent"),
+        routes: Sequence[Route] = ROUTES,
     ) -> None:
         self._random = random.Random(seed)
         self._seed = seed
@@ -68,13 +69,23 @@ class Conversations:
         self._pay_repositories = pay_repositories or repositories
         self._routes = routes
 
-    def next(self) -> Message:
-        """Return the next request."""
+    def next(self, paying: Collection[str] = ()) -> Message | None:
+        """Return the next request.
+
+        Args:
+            paying: repositories with an open payment. Nobody pays the same people twice at a time,
+                so None comes back when a payment is due and every repository has one open.
+        """
         chance = self._random
         intents = list(self._mix.weights)
         intent = chance.choices(intents, [self._mix.weights[i] for i in intents])[0]
         money = intent == "pay"
-        repository = chance.choice(self._pay_repositories if money else self._repositories)
+        offered = self._repositories
+        if money:
+            offered = [name for name in self._pay_repositories if name not in paying]
+        if not offered:
+            return None
+        repository = chance.choice(offered)
         route: Route = "process" if money else chance.choice(self._routes)
         # Amounts differ so that two payments are told apart in the books: 0.10 to 0.99 USDC.
         amount = f"0.{chance.randint(10, 99)}"
