@@ -34,7 +34,7 @@ def encode(fact: Fact) -> bytes:
     except (TypeError, ValueError, OverflowError) as error:
         raise JournalError(
             f"a {type(fact).__name__} cannot be written to the journal: {error}; expected text in "
-            "UTF-8 and integers of 64 bits, so cleanse it where it is observed"
+            "UTF-8, so cleanse it where it is observed"
         ) from error
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise JournalError(

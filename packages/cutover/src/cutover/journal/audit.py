@@ -1,0 +1,189 @@
+"""Verifying an archive offline: its layout, its parts, its chain, its decisions."""
+
+import hashlib
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cutover.decision.fact import Entry
+from cutover.errors import JournalError
+from cutover.journal.container import MANIFEST, PARTS, inspect, unpack
+from cutover.journal.derived import derive, pretty
+from cutover.journal.finding import Finding, Flaw, differ
+from cutover.journal.lines import read_closing, read_lines
+from cutover.journal.log import Report, verify_log
+from cutover.journal.manifest import ARCHIVE_FORMAT, Manifest, write_manifest
+from cutover.journal.reader import to_entry
+from cutover.journal.redecide import Redecide
+
+_JOURNAL: Final = "journal.jsonl"
+_DERIVED: Final = ("runbook.toml", "incidents.json", "postchecks.json", "canary.jsonl")
+
+
+def verify(path: Path, *, redecide: Redecide, expect_head: str | None = None) -> list[Finding]:
+    """Everything that is wrong with an archive; an empty list means that it is sound.
+
+    Args:
+        path: of the archive.
+        redecide: decides again from the entries.
+        expect_head: `NUMBER:HASH` or `HASH` noted while the run went on. Without one, an archive
+            that was written anew as a whole cannot be told from the true one.
+
+    Raises:
+        JournalError: there is no such file.
+        ConfigurationError: `expect_head` is not a head.
+    """
+    if not path.is_file():
+        raise JournalError(f"{path} is no file; give the file that `cutover archive create` wrote")
+    with path.open("rb") as stream:
+        archive, findings = inspect(stream, path.stat().st_size)
+        if archive is None:
+            return findings
+        with archive, tempfile.TemporaryDirectory() as folder:
+            return _Audit(archive, Path(folder), findings).run(redecide, expect_head)
+
+
+class _Audit:
+    """One archive under inspection; what goes wrong is gathered in `findings`."""
+
+    def __init__(self, archive: zipfile.ZipFile, folder: Path, findings: list[Finding]) -> None:
+        self._archive = archive
+        self._folder = folder
+        self.findings = findings
+        barred = {Flaw.OVERSIZED, Flaw.DUPLICATE, Flaw.MISSING, Flaw.UNREADABLE}
+        closed = {finding.part for finding in findings if finding.flaw in barred}
+        self._open = [name for name in PARTS if name not in closed]
+
+    def run(self, redecide: Redecide, expect_head: str | None) -> list[Finding]:
+        """Look at everything that can be looked at."""
+        held = {name: path for name in self._open if (path := self._unpack(name))}
+        manifest = self._read_manifest(held.pop(MANIFEST, None))
+        if manifest is not None:
+            self._compare_sums(held, manifest)
+        report = self._verify_journal(held, expect_head)
+        if report is not None and report.ok:
+            self._compare_derived(held, manifest, report)
+            self._decide_again(held, manifest, redecide)
+        return self.findings
+
+    def _add(self, part: str, flaw: Flaw, text: str) -> None:
+        self.findings.append(Finding(part, flaw, text))
+
+    def _unpack(self, name: str) -> Path | None:
+        target = self._folder / name
+        try:
+            with target.open("wb") as stream:
+                for chunk in unpack(self._archive, name):
+                    stream.write(chunk)
+        except JournalError as error:
+            self._add(name, Flaw.CHANGED, str(error))
+            return None
+        return target
+
+    def _read_manifest(self, path: Path | None) -> Manifest | None:
+        if path is None:
+            return None
+        data = path.read_bytes()
+        try:
+            manifest = msgspec.json.decode(data, type=Manifest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._add(MANIFEST, Flaw.UNREADABLE, f"{error}; expected format {ARCHIVE_FORMAT}")
+            return None
+        if manifest.format != ARCHIVE_FORMAT:
+            text = f"format {manifest.format}, this version reads {ARCHIVE_FORMAT}"
+            self._add(MANIFEST, Flaw.UNKNOWN, f"{text}; use the version that made it, or newer")
+            return None
+        if write_manifest(manifest) != data:
+            self._add(MANIFEST, Flaw.CHANGED, "written in another form")
+        return manifest
+
+    def _compare_sums(self, held: dict[str, Path], manifest: Manifest) -> None:
+        wanted = [name for name in PARTS if name != MANIFEST]
+        if [part.name for part in manifest.parts] != wanted:
+            self._add(MANIFEST, Flaw.CHANGED, f"its list of parts; expected {', '.join(wanted)}")
+        for part in manifest.parts:
+            if part.name not in held:
+                continue
+            with held[part.name].open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                size = stream.tell()
+            if size < part.size:
+                text = f"{size} bytes, the manifest says {part.size}"
+                self._add(part.name, Flaw.TRUNCATED, text)
+            elif (digest, size) != (part.sha256, part.size):
+                text = f"SHA-256 {digest} of {size} bytes, the manifest says {part.sha256} of"
+                self._add(part.name, Flaw.CHANGED, f"{text} {part.size}")
+
+    def _verify_journal(self, held: dict[str, Path], expect_head: str | None) -> Report | None:
+        if _JOURNAL not in held:
+            return None
+        try:
+            report = verify_log(held[_JOURNAL], expect_head)
+        except JournalError as error:
+            self._add(_JOURNAL, Flaw.UNREADABLE, str(error))
+            return None
+        if report.fault is not None:
+            self._add(_JOURNAL, Flaw(report.fault.what.value), str(report.fault))
+        elif report.unknown:
+            self._add(_JOURNAL, Flaw.UNKNOWN, "; ".join(report.examples))
+        return report
+
+    def _compare_derived(
+        self, held: dict[str, Path], manifest: Manifest | None, report: Report
+    ) -> None:
+        try:
+            derived = derive(entries_of(held[_JOURNAL]))
+        except JournalError as error:
+            self._add(_JOURNAL, Flaw.CHANGED, str(error))
+            return
+        for name in _DERIVED:
+            if name in held and (
+                wrong := differ(name, held[name].read_bytes(), derived.parts[name])
+            ):
+                self.findings.append(wrong)
+        if hashlib.sha256(derived.parts["runbook.toml"]).hexdigest() != derived.adopted.sha256:
+            text = f"its SHA-256 is not {derived.adopted.sha256}, as entry 1 says"
+            self._add("runbook.toml", Flaw.CHANGED, text)
+        if "versions.json" in held:
+            self._compare_versions(held["versions.json"].read_bytes(), derived.adopted.versions)
+        if manifest is None:
+            return
+        told = (manifest.run, manifest.state, f"{manifest.entries}:{manifest.head}")
+        holds = (derived.adopted.run, derived.state, report.head)
+        stamps = (derived.first.wall_ms, derived.last.wall_ms)
+        if told != holds or (manifest.first_wall_ms, manifest.last_wall_ms) != stamps:
+            self._add(MANIFEST, Flaw.CHANGED, f"it says {told}, the journal {holds}")
+
+    def _compare_versions(self, seen: bytes, run: dict[str, str]) -> None:
+        try:
+            said = msgspec.json.decode(seen, type=dict[str, dict[str, str]])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._add("versions.json", Flaw.UNREADABLE, str(error))
+            return
+        if wrong := differ("versions.json", seen, pretty({**said, "run": run})):
+            self.findings.append(wrong)
+
+    def _decide_again(
+        self, held: dict[str, Path], manifest: Manifest | None, redecide: Redecide
+    ) -> None:
+        divergence = redecide(entries_of(held[_JOURNAL]))
+        if divergence is not None:
+            self._add(_JOURNAL, Flaw.DIVERGES, divergence)
+        if manifest is not None and manifest.divergence != divergence:
+            text = f"it says {manifest.divergence!r} of the decisions; now {divergence!r}"
+            self._add(MANIFEST, Flaw.CHANGED, text)
+
+
+def entries_of(path: Path) -> Iterator[Entry]:
+    """Entries of a journal.jsonl, in order; verify it first.
+
+    Raises:
+        JournalError: a line cannot be read.
+    """
+    _, end, _ = read_closing(path)
+    with path.open("rb") as stream:
+        yield from map(to_entry, read_lines(stream, end))
