@@ -1,0 +1,89 @@
+"""Whether a node puts an offered table in force. Pure; the node does as it is told here.
+
+Rules, in order:
+
+1. The table is whole (`RoutingTable.checked`) and its planes are the configured ones.
+2. An older term is refused: a conductor that was replaced must not act (design §7, 8).
+3. Generations never go back within a run, whatever the term; the same generation of the same term
+   must be the same table and is then nothing new.
+4. Another run's table is refused while the table in force sends anything to the candidate: the
+   generations of two runs cannot be compared, and a stray conductor must not undo a rollout, nor
+   repeat one. Once everything is on the fallback, the next run may begin, under a term that is
+   not older.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from cutover.errors import TableError
+from cutover.routing.table import RoutingTable
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Put it in force. `fresh_run` tells that the counts of the run before are over."""
+
+    fresh_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """It is in force already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Keep the table in force; `reason` says why, and goes into the next report."""
+
+    reason: str
+
+
+Verdict = Adopt | Ignore | Refuse
+
+
+def judge(in_force: RoutingTable | None, offered: RoutingTable, planes: Collection[str]) -> Verdict:
+    """Judge an offered table against the one in force (None: the node never had one)."""
+    try:
+        offered.checked()
+    except TableError as error:
+        return Refuse(str(error))
+    if {offered.fallback, offered.candidate} != set(planes):
+        said = sorted({offered.fallback, offered.candidate})
+        return Refuse(
+            f"the table's planes are {said}, this node is configured for {sorted(planes)}"
+        )
+    if in_force is None:
+        return Adopt(fresh_run=False)
+    if offered.term < in_force.term:
+        return Refuse(
+            f"term {offered.term} is older than term {in_force.term} in force; "
+            "its conductor was replaced"
+        )
+    if offered.run != in_force.run:
+        return _of_another_run(in_force, offered)
+    return _of_same_run(in_force, offered)
+
+
+def _of_another_run(in_force: RoutingTable, offered: RoutingTable) -> Verdict:
+    exposed = sorted(i for i, route in in_force.routes.items() if route.candidate_bp)
+    if exposed or in_force.active != in_force.fallback:
+        return Refuse(
+            f"run {offered.run!r} is not run {in_force.run!r} in force, which sends "
+            f"{', '.join(exposed) or 'webhooks'} to {in_force.candidate}; roll back that run first"
+        )
+    return Adopt(fresh_run=True)
+
+
+def _of_same_run(in_force: RoutingTable, offered: RoutingTable) -> Verdict:
+    if offered.generation < in_force.generation:
+        return Refuse(
+            f"generation {offered.generation} is older than {in_force.generation} in force"
+        )
+    if offered.generation > in_force.generation or offered.term > in_force.term:
+        return Adopt(fresh_run=False)
+    if offered == in_force:
+        return Ignore()
+    return Refuse(
+        f"generation {offered.generation} of term {offered.term} differs from the table of the "
+        "same number in force; a generation is never reused"
+    )

@@ -1,0 +1,194 @@
+"""`/api/agent`: the web client's route, as it is today (contract §9), with an honest `plane`."""
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from cutover.evidence.outcome import Outcome
+from cutover.gateway.answers import encode, error_answer, json_answer
+from cutover.gateway.asked import AgentBody, UnreadableError, read_agent
+from cutover.gateway.exchange import Exchange, IntentExchange, fate
+from cutover.gateway.message import Request
+from cutover.gateway.process import forward
+from cutover.routing.classify import classify
+from cutover.runbook.intent import RISK_OF, Intent
+
+if TYPE_CHECKING:
+    from cutover.gateway.board import Board
+    from cutover.gateway.client import Client
+    from cutover.gateway.upstream import Upstream
+
+MENTION: Final = "@gitsplits "
+DEADLINE_MS: Final = 25_000
+STATUS_DEADLINE_MS: Final = 8_000
+STATUS_KEPT_SECONDS: Final = 15.0
+SOURCE: Final = "agent-upstream"
+PAY_HINT: Final = "payments are not taken here; use /splits"
+USER_DEFAULT: Final = "web_user"
+
+_STARTS_PAY: Final = re.compile(r"\s*(?:@\S+\s+)?pay\b", re.IGNORECASE)
+
+
+class _Answer(msgspec.Struct):
+    response: str
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+class AgentExchange(IntentExchange):
+    """An intent whose answer is put into the web client's frame."""
+
+    __slots__ = ()
+
+    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+        """The plane's answer in the web client's frame; an error keeps its status."""
+        headers = self.signature() + close
+        if upstream.status != 200:
+            said = _error_of(upstream.body()) or f"{self._pool.name} answered {upstream.status}"
+            return error_answer(upstream.status, said, "plane_error", headers)
+        try:
+            text = msgspec.json.decode(upstream.body(), type=_Answer).response
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            said = f"{self._pool.name} gave an answer that cannot be read; its effect is unknown"
+            return error_answer(502, said, "outcome_unknown", headers)
+        return json_answer(200, encode(self._frame(text)), headers)
+
+    def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
+        """As on `/process`, but a plane that cannot be reached is 503 here."""
+        status, text, code = fate(outcome, self._pool.name, detail, self._intent)
+        if outcome is Outcome.NOT_SENT:
+            status = 503
+        return error_answer(status, text, code, self.signature() + close)
+
+    def _frame(self, text: str) -> dict[str, object]:
+        return {
+            "success": True,
+            "response": text,
+            "execution": {
+                "plane": self._pool.name,
+                "upstream": self._pool.url,
+                "risk": RISK_OF[self._intent],
+                "intent": self._intent,
+                "generation": self._generation,
+                "requestId": self._request_id.decode(),
+                "fallbackUsed": False,
+                "routing": "table",
+            },
+            "source": SOURCE,
+            "timestamp": _timestamp(self._board),
+        }
+
+
+def take(board: "Board", client: "Client", request: Request) -> None:
+    """Answer the web client; money is not moved by this route, however it is worded."""
+    if not board.admits(request.fields.get(b"x-agent-api-key")):
+        client.say(401, "x-agent-api-key is missing or not a client's key", "unauthorized")
+        return
+    try:
+        asked = read_agent(request.body())
+    except UnreadableError as error:
+        client.say(400, str(error), "malformed")
+        return
+    said = (asked.text or asked.message or "").strip()
+    if not said:
+        client.say(400, "text is missing or empty", "malformed")
+        return
+    text = MENTION + said
+    intent = classify(text)
+    if intent is Intent.PAY or _STARTS_PAY.match(said):
+        client.say(400, PAY_HINT, "use_splits")
+        return
+    author = asked.userId or USER_DEFAULT
+    deadline_ms = min(DEADLINE_MS, board.deadlines_ms[intent])
+    body = _process_body(asked, text, author)
+    forward(
+        board, client, request, AgentExchange, intent=intent, author=author,
+        content_type=b"application/json", body=body, deadline_ms=deadline_ms,
+    )  # fmt: skip
+
+
+class StatusExchange(Exchange):
+    """A look at the active plane's `/ready` on behalf of a web client."""
+
+    __slots__ = ()
+
+    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+        """The plane's readiness in the web client's frame."""
+        try:
+            details = msgspec.json.decode(upstream.body())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            details = "the plane's answer is not JSON"
+        ready = (
+            upstream.status == 200 and isinstance(details, dict) and details.get("ready") is True
+        )
+        return self._tell(ready, upstream.status, details, close)
+
+    def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
+        """The plane said nothing, so it is not ready."""
+        return self._tell(False, None, f"{outcome}: {detail}", close)
+
+    def settle(self, outcome: Outcome) -> None:
+        """A look is not an intent; nothing is counted."""
+
+    def settle_answer(self, upstream: "Upstream") -> None:
+        """A look is not an intent; nothing is counted."""
+
+    def _tell(self, ready: bool, status: int | None, details: object, close: bytes) -> bytes:
+        body = encode(
+            {
+                "status": "ok" if ready else "degraded",
+                "service": SOURCE,
+                "controller": {
+                    "configured": True, "ready": ready, "status": status, "details": details,
+                },
+                "timestamp": _timestamp(self._board),
+            }
+        )  # fmt: skip
+        until = self._board.loop.time() + STATUS_KEPT_SECONDS
+        kept = (until, 200 if ready else 503, body)
+        self._board.statuses[self._pool.name] = kept
+        return json_answer(kept[1], body, close)
+
+
+def take_status(board: "Board", client: "Client", request: Request) -> None:  # noqa: ARG001 (a Route)
+    """Tell a web client how the active plane is; at most one look in 15 s."""
+    standing = board.standing()
+    if standing is None:
+        client.say(503, "this gateway has no routing table yet", "no_table")
+        return
+    plane = standing.active
+    until, status, body = board.statuses.get(plane.name, (0.0, 503, b""))
+    if until > board.loop.time():
+        client.reply(json_answer(status, body, client.closing_line()))
+    elif board.in_flight >= board.limits.in_flight:
+        client.say(503, "the gateway is at its limit", "overloaded")
+    else:
+        exchange = StatusExchange(board, client, plane, plane.ready, STATUS_DEADLINE_MS)
+        client.exchange = exchange
+        exchange.begin(money=False)
+
+
+def _process_body(asked: AgentBody, text: str, author: str) -> bytes:
+    body = {"text": text, "author": author, "type": "web"}
+    accounts = {
+        "walletAddress": asked.walletAddress,
+        "nearAccountId": asked.nearAccountId,
+        "evmAddress": asked.evmAddress,
+    }
+    return encode(body | {name: value for name, value in accounts.items() if value})
+
+
+def _error_of(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Error).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""  # the caller then names the status instead
+
+
+def _timestamp(board: "Board") -> str:
+    moment = datetime.fromtimestamp(board.clock.wall_ms() / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,144 @@
+"""What all connections of one worker share: the table in force, the pools, the counters."""
+
+import asyncio
+import hmac
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cutover.clock import SystemClock
+from cutover.evidence.outcome import Outcome
+from cutover.gateway.config import GatewayConfig
+from cutover.gateway.page import ALIVE, INTENTS, OUTCOMES, VERSION, Page, cell_of
+from cutover.gateway.pool import PlanePool
+from cutover.gateway.standing import NO_BUCKET, Standing
+from cutover.gateway.tally import Tally
+from cutover.runbook.intent import Intent
+
+if TYPE_CHECKING:
+    from cutover.gateway.client import Client
+    from cutover.gateway.exchange import Exchange
+
+_INTENT_INDEX = {intent: index for index, intent in enumerate(INTENTS)}
+_OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+
+
+class Board:
+    """A worker's state.
+
+    Attributes:
+        config: of the node.
+        pools: by plane name.
+        clients: connected now.
+        draining: no request is taken any more.
+        in_flight: requests worked on.
+        statuses: what `/api/agent` last said of a plane: until when it holds, status, body.
+        deadlines_ms: by intent.
+        waits: exchanges by deadline length in milliseconds, oldest first, with the loop time when
+            each ends. Insertion order is deadline order, so a sweep looks only at the front, and
+            what has ended is not there any more: no timer and no garbage per request.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, page: Page, worker: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.config = config
+        self.limits = config.limits
+        self.loop = loop
+        self.tally = Tally(page, worker)
+        self.pools = {
+            name: PlanePool(name, index, config.planes[name], config.limits, loop)
+            for index, name in enumerate(sorted(config.planes))
+        }
+        self.clients: set[Client] = set()
+        self.draining = False
+        self.in_flight = 0
+        self.statuses: dict[str, tuple[float, int, bytes]] = {}
+        self.deadlines_ms = {intent: config.deadline_ms(intent) for intent in Intent}
+        self.clock = SystemClock()
+        self.waits: dict[int, dict[Exchange, float]] = {}
+        self._page = page
+        self._words = page.words
+        self._version = 0
+        self._standing: Standing[PlanePool] | None = None
+        self._keys = [key.encode() for key in config.client_keys]
+        self._ids_prefix = os.urandom(6).hex()
+        self._ids = 0
+
+    def standing(self) -> Standing[PlanePool] | None:
+        """The table in force now; None when there never was one."""
+        if self._words[VERSION] != self._version:
+            self._adopt()
+        return self._standing
+
+    def _adopt(self) -> None:
+        version, table = self._page.table()
+        self._standing = Standing(version, table, self.pools)
+        self._version = version
+        self.tally.adopt(version)
+
+    def admits(self, key: bytes | None) -> bool:
+        """Whether a client's key is one of ours; each is compared, in constant time."""
+        admitted = False
+        for known in self._keys:
+            admitted |= hmac.compare_digest(known, key or b"")
+        return admitted
+
+    def fresh_id(self) -> bytes:
+        """A request id for a client that sent none."""
+        self._ids += 1
+        return f"{self._ids_prefix}-{self._ids:08x}".encode()
+
+    def hold(self, exchange: "Exchange", deadline_ms: int) -> None:
+        """An exchange begins."""
+        self.in_flight += 1
+        self.tally.hold(self.in_flight)
+        waiting = self.waits.get(deadline_ms)
+        if waiting is None:
+            waiting = self.waits[deadline_ms] = {}
+        waiting[exchange] = self.loop.time() + deadline_ms / 1000
+
+    def release(self, exchange: "Exchange", deadline_ms: int) -> None:
+        """An exchange has ended."""
+        del self.waits[deadline_ms][exchange]
+        self.in_flight -= 1
+        self.tally.hold(self.in_flight)
+
+    def count(self, version: int, plane: PlanePool, intent: Intent, outcome: Outcome) -> None:
+        """One more request ended in that way."""
+        cell = cell_of(plane.index, _INTENT_INDEX[intent], _OUTCOME_INDEX[outcome])
+        self.tally.count(version, cell)
+
+    def converse(self, version: int, plane: PlanePool, intent: Intent, bucket: int) -> None:
+        """A conversation was sent to a plane."""
+        if bucket != NO_BUCKET:
+            self.tally.converse(version, plane.index, _INTENT_INDEX[intent], bucket)
+
+    def workers_alive(self) -> int:
+        """How many workers the supervisor has running."""
+        return self._words[ALIVE]
+
+    def sweep(self) -> None:
+        """Adopt a table that came while no request did; end what is overdue."""
+        self.standing()
+        now = self.loop.time()
+        for waiting in self.waits.values():
+            for exchange in _overdue(waiting, now):
+                exchange.expired()
+
+    def sweep_connections(self) -> None:
+        """Close clients that are silent and plane connections that are old."""
+        now = self.loop.time()
+        for client in list(self.clients):
+            client.sweep(now)
+        for pool in self.pools.values():
+            pool.sweep(now)
+
+
+def _overdue(waiting: "dict[Exchange, float]", now: float) -> "Iterable[Exchange]":
+    overdue = []
+    for exchange, deadline in waiting.items():
+        if deadline > now:
+            break
+        overdue.append(exchange)
+    return overdue

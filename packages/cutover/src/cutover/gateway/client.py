@@ -1,0 +1,243 @@
+"""One client connection: reads a bounded request completely, then lets the surface answer it.
+
+One request at a time. A client that sends the next one before its answer has come (pipelining)
+gets that answer and then the end of the connection: nothing that follows is looked at, so there
+is nothing to smuggle. Framing is llhttp's strict reading; what it refuses is answered 400.
+"""
+
+from asyncio import BaseTransport, Protocol, Transport
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from cutover.gateway.answers import CLOSE, CONTINUE, error_answer
+from cutover.gateway.message import Request
+
+if TYPE_CHECKING:
+    from cutover.gateway.board import Board
+    from cutover.gateway.exchange import Exchange
+    from cutover.gateway.surface import Surface
+
+IDLE: Final = 0  # between requests
+READING: Final = 1  # a request has begun to arrive
+WORKING: Final = 2  # it is whole and being answered
+LEAVING: Final = 3  # answered for the last time; what still comes is not looked at
+
+LINGER_SECONDS: Final = 2.0
+FRAMING_FACTOR: Final = 8
+"""A chunked body may take so many times its size on the wire."""
+
+
+class Client(Protocol):
+    """A connected client.
+
+    Attributes:
+        exchange: its request on the way to a plane, if there is one.
+    """
+
+    __slots__ = (
+        "_board", "_head_done", "_keep", "_parser", "_paused", "_received", "_request", "_since",
+        "_state", "_surface", "_transport", "exchange",
+    )  # fmt: skip
+
+    def __init__(self, board: "Board", surface: "Surface") -> None:
+        self._board = board
+        self._surface = surface
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: Transport = cast("Transport", None)  # set by connection_made
+        self._request = Request()
+        self._state = IDLE
+        self._since = 0.0
+        self._received = 0
+        self._head_done = False
+        self._keep = True
+        self._paused = False
+        self.exchange: Exchange | None = None
+
+    # what an answer needs
+
+    def closing_line(self) -> bytes:
+        """The header line that announces the end of the connection, or nothing."""
+        if self._board.draining:
+            self._keep = False
+        return b"" if self._keep else CLOSE
+
+    def reply(self, answer: bytes) -> None:
+        """Give the one answer to the request being worked on."""
+        self.exchange = None
+        self._since = self._board.loop.time()
+        self._transport.write(answer)
+        if self._keep:
+            self._state = IDLE
+        else:
+            self._leave()
+
+    def say(self, status: int, error: str, code: str, headers: bytes = b"") -> None:
+        """Answer with an error; the connection goes on."""
+        self.reply(error_answer(status, error, code, headers + self.closing_line()))
+
+    def interrupt(self) -> None:
+        """The node stops: leave now if idle, after the answer otherwise."""
+        if self._state == IDLE:
+            self._transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Enforce the limits on waiting."""
+        waited = now - self._since
+        limits = self._board.limits
+        if self._paused and waited > limits.read_seconds:
+            self._transport.abort()
+        elif self._state == READING and waited > limits.read_seconds:
+            said = f"no whole request in {limits.read_seconds:g} s"
+            self.refuse(408, said, "request_timeout")
+        elif self._state == IDLE and waited > limits.client_idle_seconds:
+            self._transport.close()
+        elif self._state == LEAVING and waited > LINGER_SECONDS:
+            self._transport.abort()
+
+    # transport's callbacks
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """A client has connected; turn it away if there are too many."""
+        self._transport = cast("Transport", transport)
+        self._since = self._board.loop.time()
+        clients = self._board.clients
+        clients.add(self)
+        if len(clients) > self._board.limits.connections:
+            self.refuse(503, "too many connections; try again shortly", "overloaded")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)
+        """The client has gone; its exchange decides what that means."""
+        self._board.clients.discard(self)
+        self._state = LEAVING
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.client_left()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, which calls back below."""
+        if self._state == LEAVING:
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._misread(error)
+            return
+        if self._state == READING:
+            self._check_size()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; it may still wait for its answer."""
+        self._keep = False
+        return self._state == WORKING
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers: read no more from it."""
+        self._paused = True
+        self._since = self._board.loop.time()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client takes its answers again."""
+        self._paused = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # parser's callbacks
+
+    def on_message_begin(self) -> None:
+        """A request begins, unless one is being worked on."""
+        if self._state == IDLE and not self._paused and self._keep:
+            self._state = READING
+            self._since = self._board.loop.time()
+            self._request = Request()
+            self._head_done = False
+        else:
+            self._keep = False
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        if self._state == READING:
+            self._request.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header line; those after the body are not looked at."""
+        if self._state == READING and not self._head_done:
+            self._request.add_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: refuse early what cannot be taken."""
+        if self._state != READING:
+            return
+        self._head_done = True
+        request, limits = self._request, self._board.limits
+        request.method = self._parser.get_method()
+        if self._parser.should_upgrade():
+            self.refuse(400, "this server upgrades to no other protocol", "malformed")
+            return
+        problem = request.problem(limits.headers, limits.body_bytes)
+        if problem is not None:
+            self.refuse(*problem)
+        elif b"expect" in request.fields:
+            self._transport.write(CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self._state != READING:
+            return
+        request = self._request
+        request.chunks.append(data)
+        request.size += len(data)
+        if request.size > self._board.limits.body_bytes:
+            said = f"a body may have {self._board.limits.body_bytes} bytes"
+            self.refuse(413, said, "body_too_large")
+
+    def on_message_complete(self) -> None:
+        """The request is whole: let the surface answer it, or begin to."""
+        if self._state != READING:
+            return
+        # llhttp knows this only inside the callback; 1.0 clients do not expect our keep-alive
+        self._keep = self._parser.should_keep_alive() and (
+            b"connection" not in self._request.fields or self._parser.get_http_version() == "1.1"
+        )
+        self._state = WORKING
+        self._received = 0
+        self._surface.take(self, self._request)
+
+    # ends
+
+    def refuse(self, status: int, error: str, code: str, headers: bytes = b"") -> None:
+        """Answer with an error and end the connection."""
+        self._keep = False
+        self.reply(error_answer(status, error, code, headers + CLOSE))
+
+    def _misread(self, error: Exception) -> None:
+        if self._state == LEAVING:
+            return
+        if self._state == WORKING:
+            self._keep = False  # its answer comes first; what followed is not looked at
+            self._transport.pause_reading()
+            return
+        self.refuse(400, f"not an HTTP/1.1 request: {error}", "malformed")
+
+    def _check_size(self) -> None:
+        limits = self._board.limits
+        if not self._head_done and self._received > limits.head_bytes:
+            self.refuse(431, f"a head may have {limits.head_bytes} bytes", "head_too_large")
+        elif self._received > limits.head_bytes + FRAMING_FACTOR * limits.body_bytes:
+            self.refuse(413, "the body's framing is larger than any body", "body_too_large")
+
+    def _leave(self) -> None:
+        """Say that no more is sent and let the client read on for a moment.
+
+        Closing at once while the client still sends would reset the connection, and the answer
+        with it.
+        """
+        self._state = LEAVING
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()

@@ -1,0 +1,173 @@
+"""The supervisor's workers: start them, notice their end, replace them, read their blocks."""
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from os import getpid
+from typing import Final
+
+from cutover.clock import Clock
+from cutover.gateway.config import GatewayConfig, to_json
+from cutover.gateway.page import (
+    ADOPTED,
+    ALIVE,
+    BITMAPS,
+    IN_FLIGHT,
+    INTENTS,
+    LOST,
+    Page,
+)  # fmt: skip
+from cutover.gateway.totals import Totals
+from cutover.gateway.worker import Start
+
+RESTART_AFTER_MS: Final = 1_000
+"""A worker that ends sooner after its start is replaced only then, so a defect does not spin."""
+
+log = logging.getLogger("cutover.gateway.crew")
+
+
+@dataclass
+class _Place:
+    """One worker's place: its process comes and goes, its block and its socket stay."""
+
+    process: subprocess.Popen[bytes]
+    started_ms: int
+
+
+class Crew:
+    """All workers of a node.
+
+    Args:
+        config: of the node.
+        page: shared with the workers.
+        page_fd: of the page's file.
+        listeners: one a worker.
+        totals: that the blocks are added to.
+        clock: for the pace of restarts.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, page: Page, page_fd: int, listeners: list[socket.socket],
+        totals: Totals, clock: Clock,
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._page = page
+        self._page_fd = page_fd
+        self._listeners = listeners
+        self._totals = totals
+        self._clock = clock
+        self._lost_seen = [0] * config.workers
+        self._places: list[_Place] = []
+
+    def start(self) -> None:
+        """Start every worker."""
+        self._places = [self._spawn(worker) for worker in range(self._config.workers)]
+        self._page.words[ALIVE] = self._config.workers
+
+    def check(self) -> None:
+        """Replace workers that have ended; what they had counted stays counted."""
+        alive = 0
+        for worker, place in enumerate(self._places):
+            if place.process.poll() is None:
+                alive += 1
+            elif self._clock.monotonic_ms() - place.started_ms >= RESTART_AFTER_MS:
+                self._bury(worker, place)
+                self._places[worker] = self._spawn(worker)
+                alive += 1
+        self._page.words[ALIVE] = alive
+
+    def harvest(self) -> bool:
+        """Add what the workers counted since the last look.
+
+        Returns:
+            Whether a request that moves money has failed since.
+        """
+        urgent = False
+        for worker in range(self._config.workers):
+            for slot in self._page.slots(worker):
+                version = slot.version()
+                counters = slot.counters()
+                if not self._totals.changed(worker, version, counters):
+                    continue
+                bitmaps = [
+                    (bitmap // len(INTENTS), bitmap % len(INTENTS)) for bitmap in range(BITMAPS)
+                ]
+                seen = [(p, i, slot.bitmap(p, i)) for p, i in bitmaps]
+                if slot.version() != version:
+                    continue  # cleared while we looked; its last counts were added earlier
+                urgent |= self._totals.add(worker, version, counters)
+                for plane, intent, bits in seen:
+                    self._totals.add_buckets(version, plane, intent, bits)
+            self._add_lost(worker)
+        return urgent
+
+    def adopted(self) -> int:
+        """The oldest table version in force on a running worker; 0 if none runs yet."""
+        words, page = self._page.words, self._page
+        versions = [
+            words[page.block_at(worker) + ADOPTED]
+            for worker, place in enumerate(self._places)
+            if place.process.poll() is None
+        ]
+        return min((version for version in versions if version), default=0)
+
+    def in_flight(self) -> int:
+        """Requests that are worked on."""
+        words, page = self._page.words, self._page
+        return sum(words[page.block_at(w) + IN_FLIGHT] for w in range(self._config.workers))
+
+    def tell_to_stop(self) -> None:
+        """Ask every worker to finish what it has in hand."""
+        for place in self._places:
+            if place.process.poll() is None:
+                place.process.send_signal(signal.SIGTERM)
+
+    def gone(self) -> bool:
+        """Whether no worker runs any more."""
+        return all(place.process.poll() is not None for place in self._places)
+
+    def kill(self) -> None:
+        """End whoever is left."""
+        for place in self._places:
+            if place.process.poll() is None:
+                place.process.kill()
+            place.process.wait()
+            if place.process.stdin is not None:
+                place.process.stdin.close()
+
+    def _spawn(self, worker: int) -> _Place:
+        listener = self._listeners[worker].fileno()
+        start = Start(self._config, worker, listener, self._page_fd, getpid())
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cutover.gateway.worker"],
+            stdin=subprocess.PIPE,
+            pass_fds=(listener, self._page_fd),
+        )
+        if process.stdin is None:
+            raise AssertionError("a piped stdin was asked for")
+        process.stdin.write(to_json(start) + b"\n")
+        process.stdin.flush()
+        return _Place(process, self._clock.monotonic_ms())
+
+    def _bury(self, worker: int, place: _Place) -> None:
+        """Take over what a dead worker left; the fate of what it held is lost, and said so."""
+        self.harvest()
+        held = self._page.words[self._page.block_at(worker) + IN_FLIGHT]
+        self._totals.lost += held
+        log.error(
+            "worker %d ended with code %s, %d requests in hand; replacing it",
+            worker, place.process.returncode, held,
+        )  # fmt: skip
+        if place.process.stdin is not None:
+            place.process.stdin.close()
+        self._totals.forget_worker(worker)
+        self._lost_seen[worker] = 0
+        self._page.clear_block(worker)
+
+    def _add_lost(self, worker: int) -> None:
+        lost = self._page.words[self._page.block_at(worker) + LOST]
+        self._totals.lost += lost - self._lost_seen[worker]
+        self._lost_seen[worker] = lost

@@ -1,0 +1,214 @@
+"""One request on its way to a plane and back: a small state machine without a future.
+
+    begin ─► (idle connection) ─► sent ─► answered | broken | expired
+        └──► connecting ─► sent ...   └► unreachable | expired | client gone: nothing was sent
+
+Lines never crossed:
+
+1. A message is handed to a connection once. From then on its outcome is what the plane answers,
+   or unknown; it is never sent again.
+2. A client that hangs up after that does not stop the exchange: what the plane did with it still
+   counts, and a payment is not cut off half-way.
+3. The client gets its answer first; judging and counting come after.
+"""
+
+from typing import TYPE_CHECKING
+
+from cutover.evidence.outcome import Outcome
+from cutover.gateway.answers import JSON, error_answer, status_line
+from cutover.gateway.outcomes import outcome_of
+from cutover.runbook.intent import RISK_OF, Intent, Risk
+
+if TYPE_CHECKING:
+    from cutover.gateway.board import Board
+    from cutover.gateway.client import Client
+    from cutover.gateway.pool import PlanePool
+    from cutover.gateway.upstream import Upstream
+
+_PASSED = frozenset({b"content-type", b"content-encoding", b"retry-after"})
+
+
+class Exchange:
+    """The part that all kinds of requests share.
+
+    Args:
+        board: of the worker.
+        client: who asked.
+        pool: of the plane that was chosen.
+        message: complete, ready to be sent.
+        deadline_ms: until the answer is given up.
+    """
+
+    __slots__ = ("_board", "_client", "_deadline_ms", "_message", "_pool", "_upstream", "done")
+
+    def __init__(
+        self, board: "Board", client: "Client", pool: "PlanePool", message: bytes,
+        deadline_ms: int,
+    ) -> None:  # fmt: skip
+        self._board = board
+        self._client: Client | None = client
+        self._pool = pool
+        self._message = message
+        self._deadline_ms = deadline_ms
+        self._upstream: Upstream | None = None
+        self.done = False
+
+    # what kinds differ in
+
+    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+        """The client's answer, made from the plane's."""
+        raise NotImplementedError
+
+    def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
+        """The client's answer when there is none from the plane."""
+        raise NotImplementedError
+
+    def settle(self, outcome: Outcome) -> None:
+        """Count an end without an answer."""
+        raise NotImplementedError
+
+    def settle_answer(self, upstream: "Upstream") -> None:
+        """Judge and count an answer, which the client has already got."""
+        raise NotImplementedError
+
+    # from the route
+
+    def begin(self, *, money: bool) -> None:
+        """Send the message, now or when a connection is there."""
+        self._board.hold(self, self._deadline_ms)
+        upstream = self._pool.take(money)
+        if upstream is not None:
+            self._send(upstream)
+        elif not self._pool.connect(self):
+            self._end(Outcome.SHED, f"all connections to {self._pool.name} are busy")
+
+    # from the pool
+
+    def connected(self, upstream: "Upstream") -> None:
+        """The connection that was asked for is there."""
+        if self.done:
+            self._pool.give_back(upstream)
+        elif not upstream.usable():
+            self.unreachable("it closed the connection at once")
+        else:
+            self._send(upstream)
+
+    def unreachable(self, detail: str) -> None:
+        """There will be no connection; nothing was sent."""
+        if not self.done:
+            self._end(Outcome.NOT_SENT, detail)
+
+    # from the connection
+
+    def answered(self, upstream: "Upstream") -> None:
+        """A whole answer is there."""
+        if self.done:
+            return
+        self._finish()
+        client = self._client
+        if client is not None:
+            client.reply(self.render(upstream, client.closing_line()))
+        self.settle_answer(upstream)
+
+    def broken(self, detail: str) -> None:
+        """The connection failed after the message had been handed to it."""
+        if not self.done:
+            self._end(Outcome.UNKNOWN, detail)
+
+    # from the clock and the client
+
+    def expired(self) -> None:
+        """The deadline has passed."""
+        upstream, waited = self._upstream, f"no answer in {self._deadline_ms / 1000:g} s"
+        if upstream is None:
+            self._end(Outcome.NOT_SENT, f"no connection in {self._deadline_ms / 1000:g} s")
+        else:
+            self._end(Outcome.TIMEOUT_UNKNOWN, waited)
+            upstream.drop()
+
+    def client_left(self) -> None:
+        """The client hung up; what was not sent yet never will be."""
+        self._client = None
+        if self._upstream is None:
+            self._end(Outcome.CLIENT_GONE, "")
+
+    def _send(self, upstream: "Upstream") -> None:
+        self._upstream = upstream
+        upstream.carry(self, self._message)
+
+    def _finish(self) -> None:
+        self.done = True
+        self._board.release(self, self._deadline_ms)
+
+    def _end(self, outcome: Outcome, detail: str) -> None:
+        self._finish()
+        client = self._client
+        if client is not None:
+            client.reply(self.apology(outcome, detail, client.closing_line()))
+        self.settle(outcome)
+
+
+class IntentExchange(Exchange):
+    """A text on its way to the plane that the table chose for its intent."""
+
+    __slots__ = ("_generation", "_intent", "_request_id", "_version")
+
+    def __init__(
+        self, board: "Board", client: "Client", pool: "PlanePool", message: bytes,
+        deadline_ms: int, *, intent: Intent, version: int, generation: int, request_id: bytes,
+    ) -> None:  # fmt: skip
+        super().__init__(board, client, pool, message, deadline_ms)
+        self._intent = intent
+        self._version = version
+        self._generation = generation
+        self._request_id = request_id
+
+    def signature(self) -> bytes:
+        """Header lines that say who answered, by which table."""
+        return b"x-cutover-plane: %b\r\nx-cutover-generation: %d\r\nx-request-id: %b\r\n" % (
+            self._pool.name.encode(), self._generation, self._request_id,
+        )  # fmt: skip
+
+    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+        """Status, type and body as the plane gave them."""
+        status = upstream.status
+        if status in {204, 304}:
+            return b"%b%b%b\r\n" % (status_line(status), self.signature(), close)
+        passed = b"".join(
+            [b"%b: %b\r\n" % pair for pair in upstream.headers if pair[0].lower() in _PASSED]
+        )
+        body = upstream.body()
+        return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (
+            status_line(status), passed or JSON, self.signature(), close, len(body), body,
+        )  # fmt: skip
+
+    def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
+        """Say what is known about the request's fate."""
+        status, text, code = fate(outcome, self._pool.name, detail, self._intent)
+        return error_answer(status, text, code, self.signature() + close)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Count it."""
+        self._board.count(self._version, self._pool, self._intent, outcome)
+
+    def settle_answer(self, upstream: "Upstream") -> None:
+        """Judge the answer by its content, and count it."""
+        outcome = outcome_of(self._intent, upstream.status, upstream.body())
+        self._board.count(self._version, self._pool, self._intent, outcome)
+
+
+def fate(outcome: Outcome, plane: str, detail: str, intent: Intent) -> tuple[int, str, str]:
+    """Status, text and code for a request that got no answer."""
+    if outcome is Outcome.NOT_SENT:
+        return 502, f"not sent: {plane} was not reached ({detail}); it may be repeated", "not_sent"
+    if outcome is Outcome.SHED:
+        return 503, f"not sent: {detail}; try again shortly", "overloaded"
+    careful = RISK_OF[intent] is not Risk.LOW
+    advice = "do not repeat it before its effect was looked up" if careful else "it may be repeated"
+    said = (
+        f"outcome unknown: the request was sent to {plane} and no whole answer came ({detail}); "
+        f"{advice}"
+    )
+    if outcome is Outcome.TIMEOUT_UNKNOWN:
+        return 504, said, "timeout"
+    return 502, said, "outcome_unknown"

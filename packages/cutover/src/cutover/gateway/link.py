@@ -1,0 +1,96 @@
+"""A node's side of the conversation with the conductor (`cutover.evidence.wire`)."""
+
+import ssl
+from typing import Final
+
+import httpx
+import msgspec
+
+from cutover.errors import CutoverError
+from cutover.evidence.wire import NodeReport
+from cutover.gateway.page import TABLE_BYTES_MAX
+from cutover.routing.table import RoutingTable
+
+WAIT_MS: Final = 20_000
+CONNECT_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 5.0
+
+
+class LinkError(CutoverError):
+    """The conductor was not reached, or said something that cannot be used."""
+
+
+class Link:
+    """HTTP towards one conductor.
+
+    Args:
+        url: of the conductor.
+        token: that proves the node to it.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={"authorization": f"Bearer {token}"},
+            verify=ssl.create_default_context(),
+            trust_env=False,  # tables and the token never go through a proxy of the environment
+            follow_redirects=False,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def newer_table(self, node: str, term: int, generation: int) -> RoutingTable | None:
+        """Wait for a table that is newer than the given one; None if none came in time.
+
+        Raises:
+            LinkError: no answer, or none that is a table.
+        """
+        params: dict[str, str | int] = {
+            "node": node, "term": term, "generation": generation, "wait_ms": WAIT_MS,
+        }  # fmt: skip
+        try:
+            status, body = await self._get("/v1/table", params)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise LinkError(f"no table from the conductor: {_said(error)}") from error
+        if status == 204:
+            return None
+        if status != 200:
+            raise LinkError(f"the conductor answered {status} to the request for a table")
+        try:
+            return msgspec.json.decode(body, type=RoutingTable)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise LinkError(f"the conductor's table cannot be read: {error}") from error
+
+    async def report(self, report: NodeReport) -> None:
+        """Deliver a report.
+
+        Raises:
+            LinkError: it was not acknowledged.
+        """
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        headers = {"content-type": "application/json"}
+        body = msgspec.json.encode(report)
+        try:
+            answer = await self._client.post(
+                "/v1/report", content=body, headers=headers, timeout=timeout
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise LinkError(f"the report was not delivered: {_said(error)}") from error
+        if answer.status_code != 204:
+            raise LinkError(f"the conductor answered {answer.status_code} to the report")
+
+    async def _get(self, path: str, params: dict[str, str | int]) -> tuple[int, bytes]:
+        timeout = httpx.Timeout(WAIT_MS / 1000 + ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        body = bytearray()
+        async with self._client.stream("GET", path, params=params, timeout=timeout) as answer:
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > TABLE_BYTES_MAX:
+                    raise LinkError(f"the conductor's table exceeds {TABLE_BYTES_MAX} bytes")
+        return answer.status_code, bytes(body)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()

@@ -1,0 +1,269 @@
+"""The supervisor of a gateway node: subscribes, adopts, keeps the workers, reports.
+
+It owns nothing on the way of a request. Without a conductor the node goes on alone with the last
+table, which it also finds on disk after a restart.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from typing import Final
+
+from cutover.clock import SystemClock
+from cutover.errors import ConfigurationError
+from cutover.evidence.wire import NodeReport, key_proof
+from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge
+from cutover.gateway.config import GatewayConfig
+from cutover.gateway.crew import Crew
+from cutover.gateway.link import Link, LinkError
+from cutover.gateway.listen import listen, url_of
+from cutover.gateway.page import Page
+from cutover.gateway.store import Store
+from cutover.gateway.totals import Totals
+from cutover.routing.table import RoutingTable
+
+LOOK_SECONDS: Final = 0.05
+BACKOFF_FIRST_SECONDS: Final = 0.1
+BACKOFF_MAX_SECONDS: Final = 2.0
+FINAL_REPORT_SECONDS: Final = 2.0
+STOP_GRACE_SECONDS: Final = 1.0
+VERSIONS_KEPT: Final = 64
+
+log = logging.getLogger("cutover.gateway.node")
+
+
+def run(config: GatewayConfig) -> int:
+    """Run a node until SIGTERM or SIGINT; blocks. Returns the exit code.
+
+    Raises:
+        ConfigurationError: it cannot be started as configured; nothing is left running.
+    """
+    config = config.checked()
+    store = Store(config.state_dir)
+    try:
+        table = store.table()
+        listeners = listen(config.host, config.port, config.workers)
+        try:
+            return asyncio.run(Node(config, store, listeners, table).main())
+        finally:
+            for listener in listeners:
+                listener.close()
+    finally:
+        store.close()
+
+
+class Node:
+    """One node's supervisor.
+
+    Args:
+        config: checked.
+        store: its state directory.
+        listeners: one a worker.
+        table: found on disk, None if there is none.
+
+    Raises:
+        ConfigurationError: the table on disk belongs to other planes.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, store: Store, listeners: list[socket.socket],
+        table: RoutingTable | None,
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._store = store
+        self._listeners = listeners
+        self._page, self._page_fd = Page.create(config.state_dir / "page.bin", config.workers)
+        self._totals = Totals(sorted(config.planes))
+        self._crew = Crew(config, self._page, self._page_fd, listeners, self._totals, SystemClock())
+        self._link = Link(config.conductor_url, config.gateway_token)
+        self._boot = secrets.token_hex(8)
+        self._in_force: RoutingTable | None = None
+        self._generation_of = {0: 0}  # by version of the page
+        self._refused: tuple[int, str] = (0, "")
+        self._report_now = asyncio.Event()
+        self._stop = asyncio.Event()
+        if table is not None:
+            self._start_with(table)
+
+    async def main(self) -> int:
+        """Serve until told to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            self._crew.start()
+            self._store.keep_address(url_of(self._listeners[0]), self._boot)
+            await self._serve()
+            await self._wind_up()
+        finally:
+            self._crew.kill()
+            self._store.drop_address()
+            os.close(self._page_fd)
+            await self._link.close()
+        return 0
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(self._look()),
+                tasks.create_task(self._subscribe()),
+                tasks.create_task(self._report()),
+            ]
+            await self._stop.wait()
+            for task in running:
+                task.cancel()
+
+    async def _wind_up(self) -> None:
+        """Refuse new connections, let the workers finish, say the last counts."""
+        for listener in self._listeners:
+            listener.close()
+        self._crew.tell_to_stop()
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._config.limits.drain_seconds + STOP_GRACE_SECONDS
+        while not self._crew.gone() and loop.time() < give_up:
+            await asyncio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 (processes have no event to await)
+        self._crew.kill()
+        self._crew.harvest()
+        try:
+            async with asyncio.timeout(FINAL_REPORT_SECONDS):
+                await self._deliver()
+        except (LinkError, TimeoutError) as error:
+            said = str(error) or f"no answer in {FINAL_REPORT_SECONDS:g} s"
+            log.warning("the last report was not delivered: %s", said)
+
+    # looking at the workers
+
+    async def _look(self) -> None:
+        adopted = 0
+        while True:
+            self._crew.check()
+            urgent = self._crew.harvest()
+            now = self._crew.adopted()
+            if urgent or now != adopted:
+                adopted = now
+                self._report_now.set()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    # tables
+
+    def _start_with(self, table: RoutingTable) -> None:
+        verdict = judge(None, table, self._config.planes)
+        if isinstance(verdict, Refuse):
+            raise ConfigurationError(
+                f"the table in {self._config.state_dir} does not fit: {verdict.reason}; use the "
+                "configuration it was made for, or another state directory"
+            )
+        self._put_in_force(table)
+
+    async def _subscribe(self) -> None:
+        backoff, away = BACKOFF_FIRST_SECONDS, False
+        while True:
+            try:
+                useful = await self._next_table()
+            except LinkError as error:
+                if not away:
+                    log.warning("%s; going on with what is in force", error)
+                away = True
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
+                continue
+            if away:
+                log.info("the conductor is back")
+            away = False
+            if useful:
+                backoff = BACKOFF_FIRST_SECONDS
+            else:  # the same table would come again at once
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
+
+    async def _next_table(self) -> bool:
+        """Ask once; returns False when the offered table was of no use."""
+        table = self._in_force
+        term, generation = (table.term, table.generation) if table else (0, 0)
+        offered = await self._link.newer_table(self._config.node, term, generation)
+        return offered is None or self._offer(offered)
+
+    def _offer(self, offered: RoutingTable) -> bool:
+        match judge(self._in_force, offered, self._config.planes):
+            case Adopt(fresh_run):
+                if fresh_run:
+                    self._begin_run()
+                self._keep(offered)
+                self._put_in_force(offered)
+                return True
+            case Ignore():
+                return False
+            case Refuse(reason):
+                if self._refused != (offered.generation, reason):
+                    log.error("a table was refused: %s", reason)
+                    self._refused = (offered.generation, reason)
+                    self._report_now.set()
+                return False
+
+    def _keep(self, table: RoutingTable) -> None:
+        try:
+            self._store.keep_table(table)
+        except OSError:
+            # A full disk must not stop a rollback; after a restart the conductor offers it again.
+            log.exception("table generation %d could not be stored", table.generation)
+
+    def _put_in_force(self, table: RoutingTable) -> None:
+        self._crew.harvest()  # before a slot is used anew
+        version = self._page.publish(table)
+        self._totals.open(version, table.generation)
+        self._generation_of[version] = table.generation
+        self._generation_of.pop(version - VERSIONS_KEPT, None)
+        self._in_force = table
+        self._refused = (0, "")
+
+    def _begin_run(self) -> None:
+        """Counts of the run before must not be taken for the next one's: be another boot."""
+        self._crew.harvest()
+        self._totals.restart()
+        self._generation_of = {0: 0}
+        self._boot = secrets.token_hex(8)
+        self._store.keep_address(url_of(self._listeners[0]), self._boot)
+
+    # reports
+
+    async def _report(self) -> None:
+        pace, backoff = self._config.report_every_ms / 1000, BACKOFF_FIRST_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(pace):
+                    await self._report_now.wait()
+            except TimeoutError:
+                pass  # nothing urgent: it is time anyway
+            self._report_now.clear()
+            try:
+                await self._deliver()
+                backoff = BACKOFF_FIRST_SECONDS
+            except LinkError as error:
+                log.debug("%s; its numbers are in the next one", error)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
+
+    async def _deliver(self) -> None:
+        unsaid = self._totals.unsaid()
+        table, boot = self._in_force, self._boot
+        report = NodeReport(
+            node=self._config.node,
+            boot=boot,
+            term=table.term if table else 0,
+            generation=self._generation_of.get(self._crew.adopted(), 0),
+            refused_generation=self._refused[0],
+            refused=self._refused[1],
+            in_flight=self._crew.in_flight(),
+            lost=self._totals.lost,
+            counts=tuple(unsaid.counts()),
+            conversations=tuple(unsaid.conversations()),
+            key_proofs={
+                name: key_proof(end.key, boot) for name, end in self._config.planes.items()
+            },
+        )
+        await self._link.report(report)
+        if boot == self._boot:
+            self._totals.acknowledge(unsaid)

@@ -1,0 +1,125 @@
+"""Connections to one plane, most recently used first: few stay hot, the rest grow old and go.
+
+A connection that was idle for long may have been closed by the plane while our request is on its
+way, and then nobody knows whether the request was seen. So idle ones are dropped early, and what
+may move money only goes out on a connection used within the last second, or on a fresh one.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from cutover.gateway.config import Limits, PlaneEndpoint, address_of
+from cutover.gateway.upstream import Upstream
+
+if TYPE_CHECKING:
+    from cutover.gateway.exchange import Exchange
+
+MONEY_IDLE_SECONDS: Final = 1.0
+CONNECT_TRIES: Final = 2
+
+
+class PlanePool:
+    """The connections of one worker to one plane.
+
+    Attributes:
+        name: of the plane.
+        index: of the plane in the counters.
+        url: of the plane, for people.
+        answer_bytes: bound of an answer's body.
+        process: request line and first headers of a `/process` message.
+        webhook: the same of a webhook without its path; the plane's key is not in it.
+    """
+
+    def __init__(
+        self, name: str, index: int, endpoint: PlaneEndpoint, limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.index = index
+        self.url = endpoint.url
+        self.answer_bytes = limits.answer_bytes
+        self._address = address_of(endpoint.url)
+        self._tls = self._address.context()
+        self._limits = limits
+        self._loop = loop
+        self._idle: list[Upstream] = []
+        self._open: set[Upstream] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        host = f"host: {self._address.authority}\r\n"
+        key = f"x-agent-api-key: {endpoint.key}\r\n"
+        self.process = f"POST {self._address.base}/process HTTP/1.1\r\n{host}{key}".encode()
+        self.ready = f"GET {self._address.base}/ready HTTP/1.1\r\n{host}\r\n".encode()
+        self.host = host.encode()
+        self.base = self._address.base.encode()
+
+    def take(self, money: bool) -> Upstream | None:
+        """An idle connection fit for the purpose, or None."""
+        oldest = self._loop.time() - (MONEY_IDLE_SECONDS if money else self._limits.idle_seconds)
+        while self._idle:
+            upstream = self._idle[-1]
+            if upstream.since < oldest and upstream.usable():
+                return None  # those below are older still
+            self._idle.pop()
+            if upstream.usable():
+                return upstream
+        return None
+
+    def connect(self, exchange: "Exchange") -> bool:
+        """Open a connection for an exchange, which hears of it later; False when all are busy."""
+        size = len(self._open) + len(self._connecting)
+        if size >= self._limits.pool and not self._make_room():
+            return False
+        task = self._loop.create_task(self._connect(exchange))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        return True
+
+    def give_back(self, upstream: Upstream) -> None:
+        """A connection has become idle."""
+        upstream.since = self._loop.time()
+        self._idle.append(upstream)
+
+    def add(self, upstream: Upstream) -> None:
+        """A connection is open."""
+        self._open.add(upstream)
+
+    def forget(self, upstream: Upstream) -> None:
+        """A connection is closed."""
+        self._open.discard(upstream)
+        if upstream in self._idle:
+            self._idle.remove(upstream)
+
+    def sweep(self, now: float) -> None:
+        """Drop what has been idle for too long."""
+        oldest = now - self._limits.idle_seconds
+        while self._idle and self._idle[0].since < oldest:
+            self._idle.pop(0).drop()
+
+    async def _connect(self, exchange: "Exchange") -> None:
+        """Connect; a failed try sent nothing, so there is a second one, to the same plane."""
+        detail = ""
+        for _ in range(CONNECT_TRIES):
+            try:
+                upstream = await self._dial()
+            except (OSError, TimeoutError) as error:
+                detail = str(error) or f"no connection in {self._limits.connect_seconds:g} s"
+            else:
+                exchange.connected(upstream)
+                return
+        exchange.unreachable(detail)
+
+    async def _dial(self) -> Upstream:
+        address = self._address
+        async with asyncio.timeout(self._limits.connect_seconds):
+            _, upstream = await self._loop.create_connection(
+                lambda: Upstream(self), address.host, address.port, ssl=self._tls,
+                server_hostname=address.host if self._tls else None,
+            )  # fmt: skip
+        return upstream
+
+    def _make_room(self) -> bool:
+        """Drop the oldest idle connection; its place is free once it is closed."""
+        if not self._idle:
+            return False
+        self._idle.pop(0).drop()
+        return True

@@ -1,0 +1,66 @@
+"""What a client can ask of a gateway: the paths, who may use them, and what is not served."""
+
+from typing import TYPE_CHECKING
+
+from cutover.gateway import agent, process, webhook
+from cutover.gateway.answers import encode, json_answer
+from cutover.gateway.message import WEBHOOK, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cutover.gateway.board import Board
+    from cutover.gateway.client import Client
+
+    Route = Callable[[Board, Client, Request], None]
+
+
+class Surface:
+    """The routes of one worker."""
+
+    def __init__(self, board: "Board") -> None:
+        self._board = board
+        self._routes: dict[bytes, dict[bytes, Route]] = {
+            b"/process": {b"POST": process.take},
+            b"/api/agent": {b"POST": agent.take, b"GET": agent.take_status},
+            b"/ready": {b"GET": _ready},
+        }
+
+    def take(self, client: "Client", request: Request) -> None:
+        """Answer a whole request, now or when its plane has."""
+        path = request.path()
+        methods = self._routes.get(path)
+        if methods is None and path.startswith(WEBHOOK):
+            methods = {b"POST": webhook.take}
+        if methods is None:
+            client.say(404, "nothing is served here", "not_found")
+            return
+        route = methods.get(request.method)
+        if route is None:
+            allowed = b", ".join(sorted(methods))
+            headers = b"allow: %b\r\n" % allowed
+            said = f"only {allowed.decode()} is served here"
+            client.say(405, said, "method_not_allowed", headers)
+        elif request.method == b"POST" and not _has_length(request):
+            client.refuse(411, "a body needs Content-Length or chunked coding", "length_required")
+        else:
+            route(self._board, client, request)
+
+
+def _has_length(request: Request) -> bool:
+    fields = request.fields
+    return b"content-length" in fields or b"transfer-encoding" in fields
+
+
+def _ready(board: "Board", client: "Client", request: Request) -> None:  # noqa: ARG001 (a Route)
+    """Whether this node can route: it has a table, and all its workers run."""
+    reasons = []
+    if board.standing() is None:
+        reasons.append("no routing table has ever been received")
+    alive = board.workers_alive()
+    if alive < board.config.workers:
+        reasons.append(f"{alive} of {board.config.workers} workers are running")
+    if board.draining:
+        reasons.append("the node is stopping")
+    body = encode({"ready": not reasons, "reasons": reasons})
+    client.reply(json_answer(503 if reasons else 200, body, client.closing_line()))

@@ -1,0 +1,62 @@
+"""A worker's own block of the shared page: what it adopted, what it holds, what it counted."""
+
+from cutover.gateway.page import (
+    ADOPTED,
+    BITMAP_BYTES,
+    BITMAPS,
+    BLOCK_HEAD,
+    CELLS,
+    IN_FLIGHT,
+    LOST,
+    SLOT_WORDS,
+    SLOTS,
+    Page,
+    bitmap_at,
+)
+
+
+class Tally:
+    """Counts outcomes by increments in the shared page; nothing is queued, nothing is sent."""
+
+    def __init__(self, page: Page, worker: int) -> None:
+        self._words = page.words
+        self._bytes = page.bytes
+        self._block = page.block_at(worker)
+        self._slots = self._block + BLOCK_HEAD
+
+    def adopt(self, version: int) -> None:
+        """Open the counters of a table version, then say that it is in force here."""
+        slot = self._slot(version)
+        words = self._words
+        if words[slot] != version:
+            words[slot] = 0  # a reader sees an unused slot while it is being cleared
+            start, size = (slot + 1) * 8, CELLS * 8 + BITMAPS * BITMAP_BYTES
+            self._bytes[start : start + size] = bytes(size)
+            words[slot] = version
+        words[self._block + ADOPTED] = version
+
+    def count(self, version: int, cell: int) -> None:
+        """One more request of that version ended in that way."""
+        slot = self._slots + (version % SLOTS) * SLOT_WORDS
+        words = self._words
+        if words[slot] == version:
+            words[slot + 1 + cell] += 1
+        else:
+            words[self._block + LOST] += 1
+
+    def converse(self, version: int, plane: int, intent: int, bucket: int) -> None:
+        """A conversation in that bucket was sent to that plane."""
+        slot = self._slots + (version % SLOTS) * SLOT_WORDS
+        if self._words[slot] == version:
+            self._bytes[bitmap_at(slot, plane, intent) + (bucket >> 3)] |= 1 << (bucket & 7)
+
+    def lose(self) -> None:
+        """An outcome could not be recorded; said, so that nobody takes the counts for whole."""
+        self._words[self._block + LOST] += 1
+
+    def hold(self, in_flight: int) -> None:
+        """So many requests are worked on now."""
+        self._words[self._block + IN_FLIGHT] = in_flight
+
+    def _slot(self, version: int) -> int:
+        return self._slots + (version % SLOTS) * SLOT_WORDS

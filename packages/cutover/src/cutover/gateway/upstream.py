@@ -1,0 +1,171 @@
+"""One connection to a plane: carries one message at a time and finds the end of its answer.
+
+Rules:
+
+1. After `carry` the message counts as sent, whatever becomes of it. It is never sent again.
+2. An answer is whole when its framing says so; closed without a length it is whole at a clean end.
+   Anything else (reset, cut, unparsable, too large) is an unknown outcome.
+3. Interim answers (1xx) are read past; 101 is no answer to anything that we send.
+4. Bytes that nobody asked for condemn the connection, never the answer before them.
+"""
+
+from asyncio import BaseTransport, Protocol, Transport
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+if TYPE_CHECKING:
+    from cutover.gateway.exchange import Exchange
+    from cutover.gateway.pool import PlanePool
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+
+
+class Upstream(Protocol):
+    """A connection of a pool.
+
+    Attributes:
+        since: loop time when it last became idle.
+        status: of the answer being read.
+        headers: of the answer being read, names as sent.
+    """
+
+    __slots__ = (
+        "_chunks", "_complete", "_exchange", "_framed", "_head_done", "_keep", "_parser", "_pool",
+        "_received", "_surplus", "_transport", "headers", "since", "status",
+    )  # fmt: skip
+
+    def __init__(self, pool: "PlanePool") -> None:
+        self._pool = pool
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: Transport = cast("Transport", None)  # set by connection_made
+        self._exchange: Exchange | None = None
+        self.since = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._chunks: list[bytes] = []
+        self._received = 0
+        self._complete = self._head_done = self._framed = self._keep = self._surplus = False
+
+    # what the pool and the exchange ask for
+
+    def usable(self) -> bool:
+        """Whether a message may still be written to it."""
+        return not self._transport.is_closing()
+
+    def carry(self, exchange: "Exchange", message: bytes) -> None:
+        """Send the exchange's message, in one write."""
+        self._exchange = exchange
+        self._transport.write(message)
+
+    def body(self) -> bytes:
+        """The whole body of the answer."""
+        chunks = self._chunks
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def drop(self) -> None:
+        """Close at once; whatever the plane still says is not wanted."""
+        self._exchange = None
+        self._transport.abort()
+
+    # transport's callbacks
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("Transport", transport)
+        self._pool.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; when the answer is whole, hand it over and become idle."""
+        if self._exchange is None:
+            self._transport.abort()
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._surplus = True
+            if not self._complete:
+                self._fail(f"its answer cannot be read ({type(error).__name__}: {error})")
+                return
+        if self._complete:
+            self._deliver()
+        elif self._received > self._pool.answer_bytes + HEAD_BYTES_MAX:
+            self._fail(f"its answer exceeds {self._pool.answer_bytes} bytes")
+
+    def eof_received(self) -> bool:
+        """The plane sends no more: the end of an answer without a length."""
+        if self._exchange is not None and self._head_done and not self._framed:
+            self._complete = True
+            self._deliver()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Closed by either side; an exchange still waiting has an unknown outcome."""
+        self._pool.forget(self)
+        if self._exchange is not None:
+            how = "was reset" if exc is not None else "was closed"
+            self._fail(f"the connection {how} before a whole answer came")
+
+    # parser's callbacks
+
+    def on_message_begin(self) -> None:
+        """A message begins; after a whole answer it is one too many."""
+        self._surplus = self._complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line of the answer."""
+        if not self._complete and not self._head_done:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is there; see how the body is delimited."""
+        if self._complete:
+            return
+        self._head_done = True
+        self._framed = any(
+            name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self.headers
+        )
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if not self._complete:
+            self._chunks.append(data)
+
+    def on_message_complete(self) -> None:
+        """The message is whole."""
+        if self._complete:
+            return
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            received = self._received
+            self._reset()
+            self._received = received
+            return
+        self.status = status
+        self._keep = self._parser.should_keep_alive()
+        self._complete = True
+
+    # ends
+
+    def _deliver(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if not self.status:
+            self.status = self._parser.get_status_code()
+        if exchange is not None:
+            exchange.answered(self)
+        keep = self._keep and not self._surplus
+        self._reset()
+        if keep and self.usable():
+            self._pool.give_back(self)
+        else:
+            self._transport.close()
+
+    def _fail(self, detail: str) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.broken(detail)
+        self._transport.abort()
