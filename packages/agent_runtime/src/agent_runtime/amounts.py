@@ -4,7 +4,7 @@ import re
 
 from agent_runtime.errors import Refusal
 
-_DECIMAL = re.compile(r"\d{1,24}(?:\.\d{1,24})?")
+_DECIMAL = re.compile(r"[0-9]{1,24}(?:\.[0-9]{1,24})?")
 
 
 def to_units(text: str, decimals: int) -> int:

@@ -70,7 +70,7 @@ def flag(given: str) -> bool:
 
 def decimal(given: str) -> str:
     """A plain decimal above zero, kept as text until a token gives it a unit."""
-    if not re.fullmatch(r"\d{1,24}(\.\d{1,24})?", given) or not given.strip("0."):
+    if not re.fullmatch(r"[0-9]{1,24}(\.[0-9]{1,24})?", given) or not given.strip("0."):
         raise ValueError("not an amount; expected a plain decimal above zero")
     return given
 
@@ -189,7 +189,7 @@ def tokens(given: str) -> dict[str, Token]:
         contract, _, digits = rest.partition(":")
         symbol = symbol.strip().upper()
         digits = digits or str(_DECIMALS.get(symbol, ""))
-        if not equals or not is_near_account(contract) or not re.fullmatch(r"\d{1,2}", digits):
+        if not equals or not is_near_account(contract) or not re.fullmatch(r"[0-9]{1,2}", digits):
             raise ValueError("not a token list; expected TOKEN=contract[:decimals], ...")
         found[symbol] = Token(symbol, contract, int(digits))
     return found

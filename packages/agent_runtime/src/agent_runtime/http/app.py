@@ -109,7 +109,7 @@ class Routes:
 def make_app(service: Service) -> Starlette:
     """The whole application; it serves only after open payments have been looked at."""
     routes = Routes(service)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", routes.index),
             Route("/health", routes.health),
@@ -126,6 +126,8 @@ def make_app(service: Service) -> Starlette:
         exception_handlers={HTTPException: _http_error},
         lifespan=lambda _: _lifetime(service),
     )
+    app.router.redirect_slashes = False  # another path is another path
+    return app
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -60,7 +60,7 @@ class SplitContract:
         """The verified wallets, keyed by lower-case login; absent for the unverified."""
         wallets: dict[str, str] = {}
         for start in range(0, len(logins), NAMES_PER_VIEW):
-            names = list(logins[start : start + NAMES_PER_VIEW])
+            names = [login.lower() for login in logins[start : start + NAMES_PER_VIEW]]
             found = await self._rpc.view(
                 self.account, "get_verified_wallets_by_usernames", {"github_usernames": names}
             )

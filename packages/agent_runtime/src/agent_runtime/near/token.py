@@ -11,9 +11,9 @@ from agent_runtime.near.transaction import TERAGAS, Action, Call
 from agent_runtime.parsing import Token
 
 GAS_TOTAL = 300 * TERAGAS
-GAS_TRANSFER = 10 * TERAGAS
-GAS_DEPOSIT = 10 * TERAGAS
-RECIPIENTS_MAX = 29
+GAS_EACH_MAX = 10 * TERAGAS
+GAS_EACH_MIN = 3 * TERAGAS
+RECIPIENTS_MAX = GAS_TOTAL // GAS_EACH_MIN - 1
 ONE_YOCTO = 1
 
 
@@ -39,7 +39,7 @@ class TokenContract:
             RailUnknown: the answer is no decimal string.
         """
         found = await self._rpc.view(self._contract, "ft_balance_of", {"account_id": account})
-        if not isinstance(found, str) or not found.isdecimal():
+        if not isinstance(found, str) or not (found.isascii() and found.isdecimal()):
             raise RailUnknown("near", f"ft_balance_of {account} gave no amount")
         return int(found)
 
@@ -56,16 +56,20 @@ class TokenContract:
 def batch(transfers: Sequence[Transfer], memo: str, *, wrap: bool) -> tuple[Action, ...]:
     """One action for each recipient: all of them apply, or none.
 
+    The gas of one transaction is shared evenly, up to what a transfer needs with ease; should it
+    not do, the whole batch is undone and nobody is paid.
+
     Args:
-        transfers: at most `RECIPIENTS_MAX`, so that the gas of all fits into one transaction.
+        transfers: 1 to `RECIPIENTS_MAX`.
         memo: the payment id, found again in the token's events.
         wrap: first turn NEAR of the signer into the wrapped token.
     """
     actions: list[Action] = []
+    gas = min(GAS_EACH_MAX, GAS_TOTAL // (len(transfers) + wrap))
     if wrap:
         total = sum(transfer.units for transfer in transfers)
-        actions.append(Call("near_deposit", b"{}", GAS_DEPOSIT, total))
+        actions.append(Call("near_deposit", b"{}", gas, total))
     for transfer in transfers:
         args = {"receiver_id": transfer.account, "amount": str(transfer.units), "memo": memo}
-        actions.append(Call("ft_transfer", wire.encode(args), GAS_TRANSFER, ONE_YOCTO))
+        actions.append(Call("ft_transfer", wire.encode(args), gas, ONE_YOCTO))
     return tuple(actions)

@@ -1,0 +1,124 @@
+"""A world of stand-ins and planes of the runtime in it, over real sockets."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from agent_runtime.main import Server
+from agent_runtime.settings import Settings
+from agent_runtime.wiring import Service, build
+from sandbox.faults import Rule
+from sandbox.near import ledger
+from sandbox.world import Options, World
+
+API_KEY = "test-key"
+
+
+@dataclass
+class Plane:
+    """One running runtime and a client of it."""
+
+    service: Service
+    server: Server
+    client: httpx.AsyncClient
+    tasks: list[Any] = field(default_factory=list)
+
+    async def process(self, text, *, key=None, headers=None, **members):
+        sent = {"x-agent-api-key": API_KEY, **(headers or {})}
+        if key:
+            sent["idempotency-key"] = key
+        body = {"text": text, "author": "tester", "type": "web", **members}
+        return await self.client.post("/process", json=body, headers=sent)
+
+    async def say(self, text, **more):
+        answer = await self.process(text, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["response"]
+
+    async def canary(self):
+        return await self.client.post("/canary/run", headers={"x-agent-api-key": API_KEY})
+
+
+@contextlib.asynccontextmanager
+async def running(environ):
+    """Serve one plane on a port that the system chooses."""
+    service = build(Settings.from_environ(environ))
+    server = Server(service)
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(10):
+            while not server.started:
+                assert not task.done()
+                await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        base = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base, timeout=40, trust_env=False) as client:
+            yield Plane(service, server, client)
+    finally:
+        server.should_exit = True
+        await task
+
+
+def environ(tmp_path, **more):
+    """A plane that is told nothing but where to listen and to write."""
+    return {
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        "PLANE_ID": "phala",
+        "BUILD_REVISION": "r1",
+        "AGENT_SERVER_API_KEY": API_KEY,
+        "PAYMENTS_DB": str(tmp_path / "payments.db"),
+        "AGENT_LOG_DIR": str(tmp_path / "logs"),
+        "DSTACK_ENDPOINT": str(tmp_path / "no.sock"),
+        **more,
+    }
+
+
+@dataclass
+class Rails:
+    """The stand-ins, with switches and books."""
+
+    world: World
+    environ: dict[str, str]
+
+    def fault(self, *rules):
+        self.world.faults.replace([Rule(**rule) for rule in rules])
+
+    def heal(self):
+        self.world.faults.clear()
+
+    @property
+    def books(self):
+        return ledger.dump(self.world.chain)
+
+    def usdc(self, account):
+        tokens = self.books["tokens"]
+        return int(tokens[self.world.describe()["near"]["usdc"]]["balances"].get(account, 0))
+
+    def transactions(self, receiver=None):
+        found = self.books["transactions"]
+        return [t for t in found if receiver is None or t["receiver"] == receiver]
+
+
+@pytest.fixture
+async def rails(tmp_path):
+    async with World(Options(block_seconds=0.03, rpc_wait_seconds=2.0)).running() as world:
+        env = world.describe()["planes"]["phala"]["env"]
+        yield Rails(world, environ(tmp_path, **env))
+
+
+@pytest.fixture
+async def plane(rails):
+    async with running(rails.environ) as found:
+        yield found
+
+
+@pytest.fixture
+async def bare(tmp_path):
+    """A plane without any rail."""
+    async with running(environ(tmp_path, PING_PAY_WEBHOOK_SECRET="hook")) as found:
+        yield found

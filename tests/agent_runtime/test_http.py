@@ -1,0 +1,146 @@
+"""The HTTP surface: doors, limits, and one error shape."""
+
+import asyncio
+import json
+
+import pytest
+
+from agent_runtime.health import VERSION
+
+KEY = {"x-agent-api-key": "test-key"}
+GETS = ("/", "/health", "/ready", "/canary", "/eigenai/grant")
+POSTS = ("/process", "/canary/run", "/webhook/pingpay")
+
+
+def is_error(answer, status, code):
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) == {"error", "code"}
+    assert body["code"] == code
+    return True
+
+
+async def test_the_index_lists_only_what_is_served(bare):
+    index = (await bare.client.get("/")).json()
+    assert index["version"] == VERSION
+    assert set(index) == {"name", "version", "description", "endpoints"}
+    for served in index["endpoints"].values():
+        method, _, path = served.partition(" ")
+        assert (await bare.client.request(method, path)).status_code != 404
+
+
+async def test_every_route_refuses_other_methods_and_every_other_path_is_unknown(bare):
+    for path in GETS:
+        assert is_error(await bare.client.post(path), 405, "method_not_allowed")
+    for path in POSTS:
+        answer = await bare.client.get(path)
+        assert is_error(answer, 405, "method_not_allowed")
+        assert "POST" in answer.headers["allow"]
+    for path in ("/nothing", "/process/", "/health/x"):
+        assert is_error(await bare.client.get(path), 404, "not_found")
+
+
+async def test_options_is_answered_anywhere_with_cors_headers(bare):
+    answer = await bare.client.options("/anything")
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "x-agent-api-key" in answer.headers["access-control-allow-headers"]
+    assert (await bare.client.get("/nothing")).headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("key", [None, "", "test-ke", "test-keyy", "TEST-KEY"])
+async def test_a_wrong_or_missing_key_opens_nothing(bare, key):
+    headers = {} if key is None else {"x-agent-api-key": key}
+    body = {"text": "help"}
+    assert is_error(
+        await bare.client.post("/process", json=body, headers=headers), 401, "unauthorized"
+    )
+    assert is_error(await bare.client.post("/canary/run", headers=headers), 401, "unauthorized")
+    assert is_error(await bare.client.get("/eigenai/grant", headers=headers), 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "invalid_json"),
+        (b"{", "invalid_json"),
+        (b"\xff\xfe", "invalid_json"),
+        (b"[" * 60_000, "invalid_json"),
+        (b"[]", "invalid_request"),
+        (b"{}", "invalid_request"),
+        (b'{"text": 7}', "invalid_request"),
+        (b'{"text": "  "}', "invalid_request"),
+        (b'{"text": "help", "author": {}}', "invalid_request"),
+        (b'{"text": "\\ud800"}', "invalid_request"),
+    ],
+)
+async def test_a_bad_body_is_a_clear_400(bare, content, code):
+    answer = await bare.client.post("/process", content=content, headers=KEY)
+    assert is_error(answer, 400, code)
+
+
+async def test_a_body_over_64_kib_is_refused_with_and_without_a_length(bare):
+    big = json.dumps({"text": "x" * 70_000}).encode()
+
+    async def chunks():
+        for start in range(0, len(big), 8_192):
+            yield big[start : start + 8_192]
+
+    assert is_error(
+        await bare.client.post("/process", content=big, headers=KEY), 413, "body_too_large"
+    )
+    assert is_error(
+        await bare.client.post("/process", content=chunks(), headers=KEY), 413, "body_too_large"
+    )
+
+
+async def test_a_fault_inside_tells_the_caller_nothing(bare, monkeypatch):
+    async def broken(_asked):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(bare.service.processor, "answer", broken)
+    answer = await bare.process("help")
+    assert is_error(answer, 500, "internal_error")
+    assert "secret" not in answer.text
+    assert (await bare.client.get("/health")).json()["metrics"]["errors"] == 1
+
+
+async def test_health_keeps_the_contracts_fields_and_tells_the_truth(bare):
+    body = (await bare.client.get("/health")).json()
+    assert body["status"] == "unhealthy"
+    assert body["services"]["github"] == body["services"]["near"] == "unavailable"
+    assert body["services"]["teeWallet"] == "mock"
+    assert body["compute"] == "Standard (Local)"
+    assert body["readiness"]["ready"] is False
+    assert {"timestamp", "uptime", "version", "technologyStack", "metrics"} <= set(body)
+
+
+async def test_a_plane_without_rails_is_not_ready_and_names_each_reason(bare):
+    answer = await bare.client.get("/ready")
+    assert answer.status_code == 503
+    body = answer.json()
+    assert body["ready"] is False
+    assert len(body["reasons"]) == 5
+    assert set(body) == {"ready", "reasons", "services"}
+
+
+async def test_a_plane_with_all_rails_is_ready_and_healthy(plane):
+    answer = await plane.client.get("/ready")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    health = (await plane.client.get("/health")).json()
+    assert health["status"] == "healthy"
+    assert (health["plane"], health["build"]) == ("phala", "r1")
+
+
+async def test_without_rails_intents_fail_in_words_and_the_canary_is_not_ok(bare):
+    assert (await bare.say("pay 1 USDC to a/b")).startswith("❌ Payment failed: NEAR is not")
+    assert (await bare.say("create a/b")).startswith("❌ Failed to create split: NEAR is not")
+    answer = await bare.canary()
+    assert answer.status_code == 503
+    checks = answer.json()["checks"]
+    assert {check["details"] for check in checks.values()} == {"not configured"}
+
+
+async def test_many_requests_at_once_are_all_answered(bare):
+    texts = await asyncio.gather(*(bare.say("help") for _ in range(50)))
+    assert len(set(texts)) == 1

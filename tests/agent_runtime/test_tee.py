@@ -1,0 +1,101 @@
+"""The claim to run in a TEE lives exactly as long as a guest agent answers."""
+
+import asyncio
+import contextlib
+import json
+import sys
+
+import httpx
+import pytest
+
+from agent_runtime import tee
+from agent_runtime.settings import Settings
+from agent_runtime.wiring import build
+
+
+@contextlib.asynccontextmanager
+async def guest_agent(tmp_path):
+    """The sandbox's guest agent on a Unix socket of its own."""
+    socket, gone = tmp_path / "dstack.sock", tmp_path / "gone"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sandbox.tee", "--uds", str(socket), "--gone-file", str(gone)
+    )
+    try:
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://tee") as client:
+            async with asyncio.timeout(20):
+                while not socket.exists():
+                    assert process.returncode is None
+                    await asyncio.sleep(0.02)
+            yield socket, gone, client
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_the_claim_comes_and_goes_with_the_guest_agent(tmp_path, monkeypatch):
+    monkeypatch.setattr(tee, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(tee, "DEADLINE_SECONDS", 0.3)
+    async with guest_agent(tmp_path) as (socket, gone, _):
+        environ = {
+            "DSTACK_ENDPOINT": str(socket),
+            "PAYMENTS_DB": str(tmp_path / "p.db"),
+            "AGENT_LOG_DIR": str(tmp_path),
+        }
+        service = build(Settings.from_environ(environ))
+        health = await service.health.health()
+        assert health["services"]["teeWallet"] == "tee"
+        assert health["compute"] == "Secure TEE (Phala dstack)"
+        gone.touch()
+        health = await service.health.health()
+        assert health["services"]["teeWallet"] == "mock"
+        assert health["compute"] == "Standard (Local)"
+        gone.unlink()
+        assert (await service.health.services())["teeWallet"] == "tee"
+        await service.aclose()
+
+
+async def test_the_guest_agent_is_asked_at_most_once_in_ten_seconds(monkeypatch):
+    asked = []
+
+    async def ask(self):
+        asked.append(1)
+        return tee.Guest("a", "i")
+
+    monkeypatch.setattr(tee.TeeWatch, "_ask", ask)
+    watch = tee.TeeWatch("http://127.0.0.1:9")
+    await asyncio.gather(*(watch.guest() for _ in range(20)))
+    assert len(asked) == 1
+    await watch.aclose()
+
+
+async def test_a_mnemonic_claims_nothing(tmp_path):
+    environ = {"MNEMONIC": "twelve words", "PAYMENTS_DB": str(tmp_path / "p.db")}
+    environ |= {"AGENT_LOG_DIR": str(tmp_path), "DSTACK_ENDPOINT": str(tmp_path / "no.sock")}
+    service = build(Settings.from_environ(environ))
+    assert (await service.health.services())["teeWallet"] == "mock"
+    await service.aclose()
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"app_id": "a"}, {"app_id": "", "instance_id": "i"}])
+async def test_an_answer_without_an_identity_is_no_guest(answer):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = json.dumps(answer).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        watch = tee.TeeWatch(f"http://127.0.0.1:{port}")
+        assert await watch.guest() is None
+        await watch.aclose()
+
+
+async def test_the_stand_in_makes_no_quotes_and_keeps_its_app_id(tmp_path):
+    async with guest_agent(tmp_path) as (_, _, client):
+        info = (await client.post("/Info", json={})).json()
+        assert len(info["app_id"]) == len(info["instance_id"]) == 40
+        assert (await client.post("/Version")).json()["version"].endswith("-sandbox")
+        assert (await client.post("/GetQuote", json={"report_data": "00"})).status_code == 501
