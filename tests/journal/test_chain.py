@@ -4,6 +4,9 @@ import hashlib
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cutover.journal.chain import (
     Fault,
     Point,
@@ -15,8 +18,6 @@ from cutover.journal.chain import (
     read_row,
     verify,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 START = Point(0, genesis("run"))
 

@@ -6,12 +6,13 @@ from typing import Union, get_args, get_origin
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cutover.decision.fact import Fact
 from cutover.errors import JournalError
 from cutover.evidence.observation import Adopted, Readiness, Reference
 from cutover.journal.entry import PAYLOAD_BYTES_MAX, decode, encode
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PLAIN = {
     int: st.integers(-(2**63), 2**63 - 1),
@@ -57,7 +58,7 @@ def test_the_same_evidence_in_another_order_has_the_same_bytes():
 
 
 def test_a_kind_from_a_newer_version_is_named():
-    with pytest.raises(JournalError, match="kind 'Teleported'.*newer"):
+    with pytest.raises(JournalError, match=r"kind 'Teleported'.*newer"):
         decode(b'{"type":"Teleported","ok":true}')
 
 

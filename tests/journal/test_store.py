@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 
 import pytest
+
 from cutover.errors import JournalError
 from cutover.evidence.observation import Reference, Snapshot
 from cutover.journal.chain import Verified, genesis
@@ -218,7 +219,7 @@ def test_a_full_disk_is_reported_and_the_journal_stands_where_it_stood(journal):
     head = journal.head
     pages = journal._database.execute("PRAGMA page_count").fetchone()[0]
     journal._database.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(JournalError, match="recording entry 2 in .*full.*free space"):
+    with pytest.raises(JournalError, match=r"recording entry 2 in .*full.*free space"):
         journal.append([seen("y" * 100_000), seen()], at_ms=2, wall_ms=2)
     assert journal.head == head
     assert [entry.seq for entry in journal.entries()] == [1]

@@ -14,7 +14,7 @@ from cutover.errors import JournalError
 from cutover.journal.container import MANIFEST, PARTS, inspect, unpack
 from cutover.journal.derived import derive, pretty
 from cutover.journal.finding import Finding, Flaw, differ
-from cutover.journal.lines import read_closing, read_lines
+from cutover.journal.lines import read_lines, read_tail
 from cutover.journal.log import Report, verify_log
 from cutover.journal.manifest import ARCHIVE_FORMAT, Manifest, write_manifest
 from cutover.journal.reader import to_entry
@@ -184,6 +184,6 @@ def entries_of(path: Path) -> Iterator[Entry]:
     Raises:
         JournalError: a line cannot be read.
     """
-    _, end, _ = read_closing(path)
+    end = read_tail(path).begins
     with path.open("rb") as stream:
         yield from map(to_entry, read_lines(stream, end))

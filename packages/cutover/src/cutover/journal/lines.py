@@ -6,12 +6,12 @@ only: whatever is not what we would write is a flaw, down to a space or the case
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
 from cutover.errors import JournalError
-from cutover.journal.chain import FORMAT, Point, Row, read_row
+from cutover.journal.chain import FORMAT, Point, Row, What, read_row
 from cutover.journal.entry import PAYLOAD_BYTES_MAX
 
 LINE_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 1024
@@ -95,11 +95,24 @@ def _read_line(line: bytes) -> Row:
     return row
 
 
-def read_closing(path: Path) -> tuple[Closing | None, int, str]:
-    """The closing line, where it begins, and what is wrong with it.
+class Tail(NamedTuple):
+    """How a text ends.
 
-    When the last line is a sound entry the closing line is absent, and the entries reach to the
-    end of the file.
+    Attributes:
+        closing: the closing line, if there is a sound one.
+        begins: where it begins, which is where the entries end.
+        what: what happened to it when there is none.
+        trouble: the same in words.
+    """
+
+    closing: Closing | None
+    begins: int
+    what: What = What.CHANGED
+    trouble: str = ""
+
+
+def read_tail(path: Path) -> Tail:
+    """Read the closing line.
 
     Raises:
         JournalError: the text has a format that this version does not know.
@@ -110,17 +123,19 @@ def read_closing(path: Path) -> tuple[Closing | None, int, str]:
         tail = stream.read(CLOSING_BYTES_MAX)
     line = tail[tail.rfind(b"\n", 0, -1) + 1 :]
     begins = size - len(line)
-    if len(line) == size or not _read_line(line).flaw or len(line) == CLOSING_BYTES_MAX:
-        return None, size, "no closing line"
+    if len(line) == CLOSING_BYTES_MAX or not _read_line(line).flaw:
+        return Tail(None, size, What.TRUNCATED, "no closing line")
+    if not line.endswith(b"\n"):
+        return Tail(None, begins, What.TRUNCATED, "a last line without an end")
     try:
         closing = _CLOSING.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None, begins, "a closing line that cannot be read"
+        return Tail(None, begins, What.CHANGED, "a closing line that cannot be read")
     if closing.format != FORMAT:
         raise JournalError(
             f"{path} has journal format {closing.format}, this version reads {FORMAT}; use the "
             "version that wrote it, or a newer one"
         )
     if _closing(closing) != line:
-        return None, begins, "a closing line written in another form"
-    return closing, begins, ""
+        return Tail(None, begins, What.CHANGED, "a closing line written in another form")
+    return Tail(closing, begins)

@@ -21,7 +21,7 @@ from cutover.journal.chain import (
     verify,
 )
 from cutover.journal.entry import decode
-from cutover.journal.lines import Closing, read_closing, read_lines
+from cutover.journal.lines import Closing, read_lines, read_tail
 from cutover.journal.reader import to_entry
 from cutover.journal.store import Journal
 
@@ -147,14 +147,14 @@ def _until_damage(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _verify_text(path: Path, wanted: Point | None) -> Report:
-    closing, end, trouble = read_closing(path)
-    run = closing.run if closing else _adopted_run(path, end)
-    head = _closing_head(closing) or Point(INTEGER_MAX, b"")
+    tail = read_tail(path)
+    run = tail.closing.run if tail.closing else _adopted_run(path, tail.begins)
+    head = _closing_head(tail.closing) or Point(INTEGER_MAX, b"")
     with path.open("rb") as stream:
-        report = _report(path, run, read_lines(stream, end), head, wanted)
-    if closing is None and (report.fault is None or report.fault.what == What.TRUNCATED):
-        what = What.TRUNCATED if end == path.stat().st_size else What.CHANGED
-        fault = Fault(what, report.entries + 1, trouble, "a closing line with run and head")
+        report = _report(path, run, read_lines(stream, tail.begins), head, wanted)
+    if tail.closing is None and (report.fault is None or report.fault.what == What.TRUNCATED):
+        expected = "a closing line with run and head"
+        fault = Fault(tail.what, report.entries + 1, tail.trouble, expected)
         return msgspec.structs.replace(report, fault=fault)
     return report
 

@@ -58,6 +58,8 @@ def explained(path: Path, doing: str) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", "") or type(error).__name__
         raise JournalError(f"{doing} {path}: {error} ({code}); {_advice(code)}") from error
+    except UnicodeDecodeError as error:  # the database quotes damaged text in its complaint
+        raise JournalError(f"{doing} {path}: {error}; {_advice('SQLITE_CORRUPT')}") from error
     except OSError as error:
         raise JournalError(f"{doing} {path}: {error.strerror}; {_advice('')}") from error
 
@@ -144,6 +146,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 def _restrict(database: sqlite3.Connection) -> None:
     """The file may come from a stranger: its schema gets no power and its values a bound."""
+    database.text_factory = lambda text: text.decode("utf-8", "replace")
     database.execute("PRAGMA trusted_schema = OFF")
     database.execute("PRAGMA cell_size_check = ON")
     database.setlimit(
