@@ -48,10 +48,10 @@ class Options:
 
 
 class World:
-    """Everything outside the product, made of one set of fresh credentials."""
+    """Everything outside the product, made of one set of (by default fresh) credentials."""
 
-    def __init__(self, options: Options) -> None:
-        self.credentials = Credentials.generate()
+    def __init__(self, options: Options, credentials: Credentials | None = None) -> None:
+        self.credentials = credentials or Credentials.generate()
         near_keys = self.credentials.near
         self.faults = Faults({plane: key.public for plane, key in near_keys.planes.items()})
         self.chain = genesis.begin(near_keys, finality_lag=options.finality_lag)
