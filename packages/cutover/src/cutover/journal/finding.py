@@ -49,7 +49,7 @@ def differ(part: str, seen: bytes, expected: bytes) -> Finding | None:
     )
     if sorted(has) == sorted(wants):
         flaw = Flaw.REORDERED
-    elif at == len(has):
+    elif expected.startswith(seen):
         flaw = Flaw.TRUNCATED
     elif has[at:] == wants[at + 1 :][: len(has) - at] and len(has) < len(wants):
         flaw = Flaw.MISSING

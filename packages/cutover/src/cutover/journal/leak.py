@@ -19,7 +19,8 @@ _BATCH_BYTES: Final = 1 << 18
 class Scanner:
     """Looks for secrets, and for the forms in which they would stand in a text.
 
-    The forms: as is, as JSON writes it, percent-encoded, in hex, in base64, and its bare SHA-256.
+    The forms: as is, as JSON writes it, as JSON writes a text of JSON, percent-encoded, in hex, in
+    base64, and its bare SHA-256.
 
     Args:
         secrets: name to value; names appear in messages, values never do.
@@ -63,7 +64,8 @@ def _forms(name: str, value: str) -> frozenset[bytes]:
     return frozenset(
         {
             raw,
-            msgspec.json.encode(value)[1:-1],
+            as_json := msgspec.json.encode(value)[1:-1],
+            msgspec.json.encode(as_json.decode())[1:-1],
             quote(value, safe="").encode(),
             raw.hex().encode(),
             base64.b64encode(raw).rstrip(b"="),
