@@ -66,9 +66,11 @@ class Client:
 async def client() -> AsyncIterator[Client]:
     """A running world on free ports whose chain makes fifty blocks a second."""
     options = Options(block_seconds=0.02, rpc_wait_seconds=0.4)
-    async with World(options, _credentials()).running() as world:
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
-            yield Client(world, http)
+    async with (
+        World(options, _credentials()).running() as world,
+        httpx.AsyncClient(timeout=5, trust_env=False) as http,
+    ):
+        yield Client(world, http)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def test_reset_closes_the_connection_without_an_answer(client):
 
 async def test_half_gives_a_truncated_body(client):
     await client.fault(service="github", kind="half")
-    with pytest.raises(httpx.RemoteProtocolError, match="incomplete|without sending complete"):
+    with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
         await get(client)
 
 

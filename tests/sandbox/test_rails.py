@@ -11,13 +11,13 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from sandbox.credentials import APP_ID, Credentials
+from sandbox.faults import Faults
 from sandbox.near import genesis
 from sandbox.near.payer import ft_transfer
 from sandbox.rails import eigenai
 from sandbox.rails.github import GitHub
 from sandbox.rails.webhooks import sign
 from sandbox.standin import StandIn
-from sandbox.faults import Faults
 from sandbox.web import Answer, Server, json_answer, read_request, send_answer
 
 ADA = "ada.people.near"
