@@ -7,10 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from agent_runtime.main import Server
 from agent_runtime.settings import Settings
 from agent_runtime.wiring import Service, build
+from sandbox.credentials import Credentials
 from sandbox.faults import Rule
 from sandbox.near import ledger
 from sandbox.world import Options, World
@@ -104,9 +106,16 @@ class Rails:
         return [t for t in found if receiver is None or t["receiver"] == receiver]
 
 
+@pytest.fixture(scope="session")
+def credentials():
+    """Making an RSA key takes longer than a test; all worlds of a session share one set."""
+    return Credentials.generate()
+
+
 @pytest.fixture
-async def rails(tmp_path):
-    async with World(Options(block_seconds=0.03, rpc_wait_seconds=2.0)).running() as world:
+async def rails(tmp_path, credentials, monkeypatch):
+    monkeypatch.setattr(Credentials, "generate", classmethod(lambda _: credentials))
+    async with World(Options(block_seconds=0.01, rpc_wait_seconds=2.0)).running() as world:
         env = world.describe()["planes"]["phala"]["env"]
         yield Rails(world, environ(tmp_path, **env))
 
@@ -117,8 +126,9 @@ async def plane(rails):
         yield found
 
 
-@pytest.fixture
-async def bare(tmp_path):
-    """A plane without any rail."""
-    async with running(environ(tmp_path, PING_PAY_WEBHOOK_SECRET="hook")) as found:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bare(tmp_path_factory):
+    """A plane without any rail; the tests of a module share it."""
+    told = environ(tmp_path_factory.mktemp("bare"), PING_PAY_WEBHOOK_SECRET="hook")
+    async with running(told) as found:
         yield found

@@ -133,3 +133,20 @@ async def test_the_canary_of_a_healthy_world_is_ok(plane):
     assert all(check["ok"] for check in body["checks"].values())
     assert set(body["checks"]) == {"github", "near", "pingpay", "hotpay", "eigenai"}
     assert (await plane.client.get("/canary")).json()["result"] == body
+
+
+async def test_a_plane_with_all_rails_is_ready_and_healthy(plane):
+    answer = await plane.client.get("/ready")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    health = (await plane.client.get("/health")).json()
+    assert health["status"] == "healthy"
+    assert (health["plane"], health["build"]) == ("phala", "r1")
+
+
+async def test_pings_deliveries_are_judged_rightly(plane, rails):
+    url = str(plane.client.base_url).rstrip("/") + "/webhook/pingpay"
+    token = {"authorization": f"Bearer {rails.world.credentials.control_token}"}
+    control = rails.world.urls["control"] + "/ping/deliver"
+    for kind, status in (("good", 200), ("wrong", 401), ("stale", 401), ("replay", 401)):
+        answer = await plane.client.post(control, json={"url": url, "kind": kind}, headers=token)
+        assert answer.json()["status"] == status, (kind, answer.text)

@@ -10,7 +10,7 @@ from agent_runtime import amounts
 from agent_runtime.allocation import ONE_PERCENT, WHOLE, divide, percent_text
 from agent_runtime.errors import Refusal
 
-WEIGHTS = st.lists(st.integers(1, 10**9), min_size=1, max_size=200)
+WEIGHTS = st.lists(st.integers(1, 10**9), min_size=1, max_size=40)
 
 
 @given(WEIGHTS)

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 SECRET = b"hook"
 BODY = json.dumps({"id": "whevt_1", "type": "payment.success", "data": {}}).encode()
 
@@ -29,8 +31,9 @@ async def test_a_good_delivery_is_taken_once(bare):
 
 
 async def test_the_same_event_with_a_fresh_signature_is_a_replay_too(bare):
-    assert (await deliver(bare, headers=signed(age=10))).status_code == 200
-    assert (await deliver(bare, headers=signed(age=0))).json()["code"] == "replayed_delivery"
+    body = json.dumps({"id": "whevt_3"}).encode()
+    assert (await deliver(bare, body, signed(body, age=10))).status_code == 200
+    assert (await deliver(bare, body, signed(body))).json()["code"] == "replayed_delivery"
 
 
 @pytest.mark.parametrize(
@@ -66,18 +69,6 @@ async def test_a_signed_body_that_is_no_object_is_a_400(bare):
     assert (await deliver(bare, b"[]", signed(b"[]"))).json()["code"] == "invalid_json"
 
 
-async def test_without_a_secret_nothing_is_taken(plane, monkeypatch):
-    monkeypatch.setattr(plane.service.webhook, "_secret", "")
-    assert (await deliver(plane, headers=signed(secret=b""))).status_code == 503
-
-
-@pytest.mark.parametrize(("kind", "status"), [("good", 200), ("wrong", 401), ("stale", 401)])
-async def test_the_stand_ins_deliveries_are_judged_rightly(plane, rails, kind, status):
-    url = str(plane.client.base_url).rstrip("/") + "/webhook/pingpay"
-    token = {"authorization": f"Bearer {rails.world.credentials.control_token}"}
-    answer = await plane.client.post(
-        rails.world.urls["control"] + "/ping/deliver",
-        json={"url": url, "kind": kind},
-        headers=token,
-    )
-    assert f"{status}" in answer.text, answer.text
+async def test_without_a_secret_nothing_is_taken(bare, monkeypatch):
+    monkeypatch.setattr(bare.service.webhook, "_secret", "")
+    assert (await deliver(bare, headers=signed(secret=b""))).status_code == 503

@@ -16,6 +16,9 @@ ROWS_MAX = 200
 def divide(total: int, weights: Sequence[int], minimum: int = 0) -> list[int]:
     """Split `total` in proportion to `weights`, each part at least `minimum`.
 
+    Parts whose proportion is below the minimum get the minimum; the others share what is left in
+    proportion. A bigger weight never gets less.
+
     Args:
         total: units to give out.
         weights: positive integers, one a part.
@@ -28,8 +31,18 @@ def divide(total: int, weights: Sequence[int], minimum: int = 0) -> list[int]:
         raise ValueError("dividing needs at least one part, and every weight above zero")
     if total < minimum * len(weights):
         raise ValueError(f"{total} units cannot give {len(weights)} parts {minimum} each")
-    parts = _largest_remainder(total, weights)
-    return _lift(parts, minimum)
+    parts = [minimum] * len(weights)
+    rest = list(range(len(weights)))
+    while True:
+        left = total - minimum * (len(weights) - len(rest))
+        shares = _largest_remainder(left, [weights[index] for index in rest])
+        small = {index for index, share in zip(rest, shares, strict=True) if share < minimum}
+        if not small:
+            break
+        rest = [index for index in rest if index not in small]
+    for index, share in zip(rest, shares, strict=True):
+        parts[index] = share
+    return parts
 
 
 def _largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
@@ -39,17 +52,6 @@ def _largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     for index in by_remainder[: total - sum(parts)]:
         parts[index] += 1
     return parts
-
-
-def _lift(parts: list[int], minimum: int) -> list[int]:
-    """Raise small parts to the minimum at the expense of the largest ones."""
-    lacking = sum(minimum - part for part in parts if part < minimum)
-    lifted = [max(part, minimum) for part in parts]
-    for index in sorted(range(len(lifted)), key=lambda i: (-lifted[i], i)):
-        given = min(lacking, lifted[index] - minimum)
-        lifted[index] -= given
-        lacking -= given
-    return lifted
 
 
 def percent_text(units: int, whole: int = WHOLE) -> str:
