@@ -17,6 +17,8 @@ from cutover.runbook.odds import (
 )
 from runbook.texts import changed, shipped
 
+PHASED = shipped("phased")
+
 
 def brute_force(total, streak, chance):
     """The sum over all 2^total histories."""
@@ -70,20 +72,28 @@ def test_nonsense_is_refused(total, streak, chance):
 
 def test_only_armed_stages_count():
     """2 h + 26 h + 7 d of five-minute rounds in the phased runbook; shadow cannot roll back."""
-    phased = load_text(shipped("phased"), "phased.toml")
+    phased = load_text(PHASED, "phased.toml")
     assert armed_canary_runs(phased) == (2 + 26 + 7 * 24) * 12
     assert spurious_rollback_odds(phased, 0.01) == odds_of_streak(2352, 2, 0.01)
 
 
 def test_a_stage_takes_at_least_its_canary_runs():
     """Where runs need more time than the soak says, they count."""
-    text = changed(shipped("phased"), '"7d", canary_runs = 2016', '"7d", canary_runs = 3000')
+    text = changed(PHASED, '"7d", canary_runs = 0', '"7d", canary_runs = 3000')
     assert armed_canary_runs(load_text(text, "x")) == (2 + 26) * 12 + 3000
+
+
+def test_the_strictest_canary_rule_decides():
+    """A second rule that needs more failures changes nothing."""
+    rule = PHASED[PHASED.index('[[rollback]]\nname = "canary-failed"') :].split("\n\n")[0]
+    lax = rule.replace('"canary-failed"', '"canary-failed-more"').replace("runs = 2 ", "runs = 5 ")
+    both = changed(PHASED, rule, f"{lax}\n\n{rule}")
+    assert spurious_rollback_odds(load_text(both, "x"), 0.01) == odds_of_streak(2352, 2, 0.01)
 
 
 def test_the_table_is_of_the_shown_flake_rates():
     """0.1 %, 1 % and 5 %, odds rising."""
-    table = odds_table(load_text(shipped("phased"), "phased.toml"))
+    table = odds_table(load_text(PHASED, "phased.toml"))
     assert tuple(flake for flake, _ in table) == FLAKES == (0.001, 0.01, 0.05)
     assert [round(odds, 4) for _, odds in table] == sorted(round(odds, 4) for _, odds in table)
     assert table[1][1] == pytest.approx(0.2075, abs=5e-4)

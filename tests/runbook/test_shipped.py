@@ -134,3 +134,33 @@ def test_a_soak_that_cannot_fit_its_canary_runs_is_warned_about():
     assert found.seen == "24 runs, which take 2h"
     assert found.expected == "at most 12 in soak.observed = 1h"
     assert found.severity is Severity.WARNING
+
+
+def test_a_soak_that_flakes_would_restart_is_warned_about():
+    """2016 runs in a row are out of reach for an ordinary canary; 24 and 0 are not warned about."""
+    where = "stage[primary].soak.canary_runs"
+    text = changed(shipped("phased"), '"7d", canary_runs = 0', '"7d", canary_runs = 2016')
+    [found] = [f for f in lint_text(text, "x") if f.where == where]
+    assert found.seen.startswith("2016 runs in a row: 1.6e-07 % of soaks get through")
+    assert not {w for w in warned("phased") if w.endswith("canary_runs")}
+
+
+def test_reported_evidence_for_all_but_money_is_allowed_and_weak():
+    """The text's letter may be believed for the rest; each value goes where it is written."""
+    text = changed(shipped("phased"), '\nevidence = "verified" ', '\nevidence = "reported" ')
+    gate = load_text(text, "x").attestation_gate()
+    assert (gate.evidence, gate.money_evidence) == (Evidence.REPORTED, Evidence.VERIFIED)
+    assert "gate[attestation].evidence" in {f.where for f in lint_text(text, "x")}
+
+
+@pytest.mark.parametrize("window", ["30m", "60m", "1h"])
+def test_a_one_step_cutover_may_be_watched_for_30_to_60_minutes(window):
+    """Both ends belong to it."""
+    text = changed(shipped("fast-track"), 'observed = "45m"', f'observed = "{window}"')
+    assert load_text(text, "x").stages[-1].armed
+
+
+def test_a_rehearsal_of_one_step_may_be_short():
+    """On loopback nobody waits for half an hour."""
+    text = changed(shipped("fast-track"), 'observed = "45m"', 'observed = "5s"')
+    assert load_text(changed(text, "rehearsal = false", "rehearsal = true"), "x").rehearsal

@@ -13,6 +13,9 @@ from cutover.runbook.units import format_duration
 ODDS_WORTH_SAYING = 0.01
 """One spurious rollback in a hundred runs."""
 
+ORDINARY_FLAKE = 0.01
+LIKELY = 0.5
+
 
 def warnings(runbook: Runbook) -> Iterator[Fault]:
     """Every warning about a runbook that has no errors."""
@@ -21,6 +24,7 @@ def warnings(runbook: Runbook) -> Iterator[Fault]:
     yield from _money_without_clean_period(runbook)
     yield from _one_payment_decides(runbook)
     yield from _soak_longer_than_it_says(runbook)
+    yield from _soak_that_flakes_restart(runbook)
 
 
 def _weak_evidence(runbook: Runbook) -> Iterator[Fault]:
@@ -91,6 +95,18 @@ def _soak_longer_than_it_says(runbook: Runbook) -> Iterator[Fault]:
                 f"at most {stage.soak.observed_ms // every} in {_observed(stage.soak.observed_ms)}"
             )
             seen = f"{stage.soak.canary_runs} runs, which take {format_duration(needed)}"
+            yield _warning(("stage", index, "soak", "canary_runs"), seen, expected)
+
+
+def _soak_that_flakes_restart(runbook: Runbook) -> Iterator[Fault]:
+    for index, stage in enumerate(runbook.stages):
+        passes = (1 - ORDINARY_FLAKE) ** stage.soak.canary_runs
+        if passes < LIKELY:
+            seen = (
+                f"{stage.soak.canary_runs} runs in a row: {_percent(passes)} of soaks get through "
+                f"without a restart if {_percent(ORDINARY_FLAKE)} of runs flake"
+            )
+            expected = "fewer, or 0 where a single failed run need not restart the soak"
             yield _warning(("stage", index, "soak", "canary_runs"), seen, expected)
 
 

@@ -94,7 +94,10 @@ def exposure_is_armed(document: Document) -> Iterator[Fault]:
 
 
 def soaks_are_not_vacuous(document: Document) -> Iterator[Fault]:
-    """An exposed stage needs real answers; one that exposes nobody cannot ask for any."""
+    """Shadow needs canary runs, an exposed stage real answers; there is nothing else to go by."""
+    if document.stage[0].soak.canary_runs == 0:
+        expected = "at least 1 canary run: nothing else shows that the candidate works"
+        yield Fault(("stage", 0, "soak", "canary_runs"), "0", expected)
     for index, stage in enumerate(document.stage):
         loc: Loc = ("stage", index, "soak", "answers")
         if _exposes(stage) and stage.soak.answers == 0:

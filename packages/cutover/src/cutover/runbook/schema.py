@@ -128,7 +128,10 @@ class SoakPart(Part):
     """What must have been observed before a stage may be left."""
 
     observed: Duration = Field(description="observed time with every signal fresh and clean")
-    canary_runs: Positive = Field(description="scheduled canary runs that were ok in that time")
+    canary_runs: Natural = Field(
+        description="scheduled canary runs in a row that were ok, a failed one restarts the soak; "
+        "0: a single failed run only stops the clock, and the rollback rule judges the rest"
+    )
     answers: Natural = Field(description="client answers by the candidate; 0 where it has no share")
 
 

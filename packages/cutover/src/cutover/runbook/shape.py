@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -56,8 +57,14 @@ def read_shape(values: Mapping[str, Any]) -> Document | list[Fault]:
     try:
         return Document.model_validate(values)
     except ValidationError as error:
-        schema = json_schema()
+        schema = _schema()
         return [_fault(schema, values, details) for details in error.errors(include_url=False)]
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    """Made once: it costs more than reading a runbook."""
+    return json_schema()
 
 
 def _fault(schema: Mapping[str, Any], values: Mapping[str, Any], details: ErrorDetails) -> Fault:

@@ -28,7 +28,8 @@ class Soak:
 
     Attributes:
         observed_ms: milliseconds during which every signal was fresh and clean.
-        canary_runs: scheduled canary verdicts ok=true in that time.
+        canary_runs: scheduled canary verdicts ok=true in that time; where any are asked for, a
+            failed one restarts the soak.
         answers: client answers by the candidate in this stage; 0 where it has no share.
     """
 
