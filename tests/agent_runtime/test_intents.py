@@ -41,6 +41,16 @@ async def test_analyze_of_nothing_fails_in_words(plane):
     )
 
 
+async def test_nobody_to_name_is_said_and_cannot_be_split(plane, rails):
+    text = await plane.say("analyze acme/bots")
+    assert "Contributors: 0\n" in text
+    assert "Left out: 2 bots, 0 anonymous commit authors" in text
+    assert "Nobody who can be named" in text
+    assert "🔗" not in text
+    text = await plane.say("create acme/bots")
+    assert text.startswith("❌ Failed to create split: github.com/acme/bots has no contributors")
+
+
 async def test_create_puts_exact_rows_on_chain_and_says_what_it_read_back(plane, rails):
     text = await plane.say("create split for acme/no-app")
     assert text.startswith("✅ Split created for github.com/acme/no-app!\n📜 Split ID: split-")

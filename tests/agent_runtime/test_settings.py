@@ -8,6 +8,7 @@ import pytest
 
 from agent_runtime.errors import SettingsError
 from agent_runtime.settings import Settings, variable_of
+from agent_runtime.wiring import build
 
 README = Path(__file__).parents[2] / "packages" / "agent_runtime" / "README.md"
 SECRET = "hunter2-hunter2"
@@ -67,6 +68,16 @@ def test_a_token_without_a_contract_cannot_be_allowed():
 
 def test_half_a_signer_is_refused():
     assert faults_of(NEAR_ACCOUNT_ID="a.near")[0].startswith("NEAR_ACCOUNT_ID and")
+
+
+def test_a_grant_address_of_another_key_is_refused(tmp_path):
+    environ = {
+        "EIGENAI_WALLET_PRIVATE_KEY": "11" * 32,
+        "EIGENAI_WALLET_ADDRESS": "0x" + "22" * 20,
+        "PAYMENTS_DB": str(tmp_path / "p.db"),
+    }
+    with pytest.raises(SettingsError, match="EIGENAI_WALLET_ADDRESS: not the address of"):
+        build(Settings.from_environ(environ))
 
 
 def test_secrets_are_not_in_the_repr():

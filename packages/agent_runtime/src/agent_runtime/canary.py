@@ -124,9 +124,13 @@ class Canary:
         return checks.eigenai(found), found
 
     def _append(self, result: dict[str, Any]) -> None:
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(result, separators=(",", ":")) + "\n")
+        """Keep a result for the audit; a log that cannot be written must not hide the result."""
+        try:
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            with self.log_file.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(result, separators=(",", ":")) + "\n")
+        except OSError as error:
+            logger().error("canary_log_not_written", error=str(error))
 
 
 def verdict(found: dict[str, dict[str, Any]]) -> bool:

@@ -108,7 +108,7 @@ class Settings:
     near_network: str = env("NEAR_NETWORK_ID", "`mainnet` or `testnet`", "mainnet")
     near_nodes: tuple[str, ...] = env(
         "NEAR_NODE_URL",
-        "RPC providers, comma separated; the network's public one",
+        "RPC providers, comma separated; only two or more can prove that a transaction is dead",
         "",
         parsing.urls,
     )

@@ -20,7 +20,7 @@ from agent_runtime.near.sender import Sender
 from agent_runtime.payments import PaymentLedger
 from agent_runtime.process import Crew, Processor
 from agent_runtime.rails.collectors import Hot, Ping
-from agent_runtime.rails.eigenai import EigenAi
+from agent_runtime.rails.eigenai import EigenAi, address_of
 from agent_runtime.rails.github import GitHub
 from agent_runtime.requests import RequestLedger
 from agent_runtime.settings import Settings
@@ -56,9 +56,10 @@ def build(settings: Settings) -> Service:
     """Put the parts together; nothing is asked or sent yet.
 
     Raises:
-        SettingsError: the NEAR key's halves do not belong together, or the store cannot be opened.
+        SettingsError: two halves of a key do not belong together, or the store cannot be opened.
     """
     key = _key(settings)
+    _check_grant_wallet(settings)
     db = _store(settings)
     client = wire.new_client()
     rpc = Rpc(client, settings.near_nodes)
@@ -108,6 +109,13 @@ def _key(settings: Settings) -> Key | None:
         return Key.parse(settings.near_key)
     except ValueError as error:
         raise SettingsError([f"NEAR_PRIVATE_KEY: {error}"]) from None
+
+
+def _check_grant_wallet(settings: Settings) -> None:
+    if settings.eigenai_key and address_of(settings.eigenai_key) != settings.eigenai_address:
+        raise SettingsError(
+            ["EIGENAI_WALLET_ADDRESS: not the address of EIGENAI_WALLET_PRIVATE_KEY; give a pair"]
+        )
 
 
 def _store(settings: Settings) -> sqlite3.Connection:

@@ -168,7 +168,7 @@ async def _settle(service: Service) -> None:
     if service.sender is None or service.payer is None:
         return
     left = await service.sender.settle_all()
-    unresolved = await service.payer.settle_all()
+    unresolved = service.payer.adopt_all()
     if left or unresolved:
         logger().warning(
             "unresolved",

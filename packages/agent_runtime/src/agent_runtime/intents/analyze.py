@@ -1,5 +1,7 @@
 """`analyze`: who contributes to a repository, with a verified explanation where there is one."""
 
+import asyncio
+
 from agent_runtime.allocation import percent_text
 from agent_runtime.errors import RailError
 from agent_runtime.grammar import Analyze
@@ -40,7 +42,11 @@ class Analyst:
             found = await self._github.contributors(asked.repo)
         except RailError as error:
             return Reply(f"❌ Analysis failed for {asked.repo.url}: {error}", "analyze")
-        lines = [*summary(found), await self._coverage(found), "", *await self._insight(found)]
+        if not found.people:
+            lines = [*summary(found), "Nobody who can be named has contributed yet."]
+            return Reply("\n".join(lines), "analyze")
+        coverage, insight = await asyncio.gather(self._coverage(found), self._insight(found))
+        lines = [*summary(found), coverage, "", *insight]
         if await self._tee.guest():
             lines.append(f"🔒 Orchestration: Verified in TEE ({self._settings.near_account})")
         lines.append(f"Create a split: create split for {found.repo.url}")

@@ -95,6 +95,7 @@ class Splitter:
             f"📜 Split ID: {split.id}",
             *(f"- {row.login}: {percent_text(row.units)}%" for row in split.rows),
             *left_out(found),
+            *_cut(found),
             f"Verification coverage: {verified}/{len(split.rows)} verified",
         ]
         if missing:
@@ -124,6 +125,12 @@ def allocate(found: Contributors, percents: tuple[int, ...]) -> list[Row]:
         Row(person.login, percent * ONE_PERCENT)
         for person, percent in zip(people, percents, strict=False)
     ]
+
+
+def _cut(found: Contributors) -> list[str]:
+    if len(found.people) <= ROWS_MAX:
+        return []
+    return [f"The split holds the first {ROWS_MAX} of {len(found.people)} contributors"]
 
 
 def same_rows(first: tuple[Row, ...], second: list[Row]) -> bool:

@@ -5,6 +5,8 @@ paid, failed with nothing moved, or unknown; unknown is resolved by the transact
 nothing else.
 """
 
+import asyncio
+
 from agent_runtime import amounts
 from agent_runtime.errors import RailError, Refusal
 from agent_runtime.grammar import Pay
@@ -20,6 +22,7 @@ from agent_runtime.payments import Payment, PaymentLedger, PaymentState, Plan
 from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
 
+DECIDE_SECONDS = 8.0
 FEE_RESERVE = 10**23  # 0.1 NEAR stays for gas when NEAR itself is paid
 
 
@@ -42,11 +45,13 @@ class Payer:
         self._sender = sender
         self._payments = payments
         self._transactions = transactions
+        self._in_flight: set[str] = set()
 
     async def pay(self, asked: Pay, payment_id: str, author: str) -> Reply:
         """Carry out one payment, once; the reply names its id as soon as it is stored."""
         try:
-            plan, token = await self._decide(asked)
+            async with asyncio.timeout(DECIDE_SECONDS):
+                plan, token = await self._decide(asked)
             self._refuse_while_open(plan)
         except PolicyBlock as block:
             return Reply(f"🛑 Policy blocked pay: {block}", "pay")
@@ -54,16 +59,31 @@ class Payer:
             return Reply(paytexts.refused(str(refusal)), "pay")
         except RailError as error:
             return Reply(paytexts.refused(f"{error}; nothing was sent"), "pay")
+        except TimeoutError:
+            return Reply(paytexts.refused("near: timed out; nothing was sent"), "pay")
         payment = self._payments.plan(payment_id, author, plan)
-        return paytexts.reply(await self._send(payment, token))
+        self._in_flight.add(payment_id)
+        try:
+            return paytexts.reply(await self._send(payment, token))
+        finally:
+            self._in_flight.discard(payment_id)
 
     async def revisit(self, payment: Payment) -> Reply:
         """Answer for a stored payment, after one more look if its end is not known."""
-        return paytexts.reply(await self._settle(payment))
+        if payment.state in {PaymentState.PLANNED, PaymentState.UNKNOWN}:
+            for attempt in self._transactions.of(payment.id)[-1:]:
+                await self._sender.settle(attempt.tx_hash)
+            payment = self._adopt(payment)
+        return paytexts.reply(payment)
 
-    async def settle_all(self) -> list[Payment]:
-        """Look for the end of every open payment; those still open afterwards."""
-        ends = [await self._settle(payment) for payment in self._payments.open()]
+    def adopt_all(self) -> list[Payment]:
+        """Bring every open payment to the state of its transaction; those still open afterwards.
+
+        Asks nobody: the sender settles transactions, this reads what it found. A payment that a
+        request is working on right now is left to that request.
+        """
+        idle = [payment for payment in self._payments.open() if payment.id not in self._in_flight]
+        ends = [self._adopt(payment) for payment in idle]
         return [payment for payment in ends if payment.state is PaymentState.UNKNOWN]
 
     async def _decide(self, asked: Pay) -> tuple[Plan, Token]:
@@ -116,15 +136,13 @@ class Payer:
             return self._payments.end(payment, PaymentState.FAILED, "", str(error))
         return self._follow(payment, attempt)
 
-    async def _settle(self, payment: Payment) -> Payment:
-        if payment.state not in {PaymentState.PLANNED, PaymentState.UNKNOWN}:
-            return payment
+    def _adopt(self, payment: Payment) -> Payment:
         attempts = self._transactions.of(payment.id)
-        if not attempts:
-            return self._payments.end(
-                payment, PaymentState.FAILED, "", "stopped before anything was signed"
-            )
-        return self._follow(payment, await self._sender.settle(attempts[-1].tx_hash))
+        if attempts:
+            return self._follow(payment, attempts[-1])
+        return self._payments.end(
+            payment, PaymentState.FAILED, "", "stopped before anything was signed"
+        )
 
     def _follow(self, payment: Payment, attempt: Attempt) -> Payment:
         state = _state_after(attempt)

@@ -69,15 +69,16 @@ class Sender:
         finally:
             self._lock.release()
 
-    async def settle(self, tx_hash: str, seconds: float = RESOLVE_SECONDS) -> Attempt:
+    async def settle(self, tx_hash: str) -> Attempt:
         """Look for the end of a stored transaction; never signs anything."""
         async with self._lock:
-            return await self._resolve(self._ledger.get(tx_hash), seconds)
+            return await self._resolve(self._ledger.get(tx_hash), RESOLVE_SECONDS)
 
-    async def settle_all(self, seconds: float = RESOLVE_SECONDS) -> list[Attempt]:
+    async def settle_all(self) -> list[Attempt]:
         """Look for the end of every open transaction; those still open afterwards."""
         async with self._lock:
-            ends = [await self._resolve(a, seconds) for a in self._ledger.open(self.public_key)]
+            found = self._ledger.open(self.public_key)
+            ends = [await self._resolve(attempt, RESOLVE_SECONDS) for attempt in found]
         return [attempt for attempt in ends if attempt.state in OPEN]
 
     async def _clear_the_way(self) -> None:
@@ -105,7 +106,7 @@ class Sender:
             found = await self._broadcast(attempt, self._rpc.nodes[0], SEND_SECONDS)
         except RpcError as error:
             if error.name == "INVALID_TRANSACTION" and error.reason not in {"", "InvalidNonce"}:
-                return self._end(attempt, State.REFUSED, f"the node refused it: {error.said}")
+                return await self._refused(attempt, error.said)
             found = outcome.Open(error.said)
         except RailUnknown as error:
             found = outcome.Open(error.said)
@@ -113,6 +114,24 @@ class Sender:
         if settled.state in OPEN:
             return await self._resolve(settled, RESOLVE_SECONDS)
         return settled
+
+    async def _refused(self, attempt: Attempt, said: str) -> Attempt:
+        """End a refused transaction, unless some provider knows it after all.
+
+        A balancer may have handed our one request to two nodes, and the second one refused it
+        because the first had taken it.
+        """
+        for node in self._rpc.nodes:
+            try:
+                found = await self._status(attempt, node)
+            except RpcError as error:
+                if error.name == "UNKNOWN_TRANSACTION":
+                    continue
+                found = outcome.Open(error.said)
+            except RailUnknown as error:
+                found = outcome.Open(error.said)
+            return self._record(attempt, found)
+        return self._end(attempt, State.REFUSED, f"the node refused it: {said}")
 
     async def _broadcast(self, attempt: Attempt, node: str, seconds: float) -> outcome.Outcome:
         params = {"signed_tx_base64": base64.b64encode(attempt.raw).decode(), "wait_until": "FINAL"}

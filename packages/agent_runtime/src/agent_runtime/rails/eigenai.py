@@ -143,3 +143,8 @@ def sign_personal(key_hex: str, message: str) -> str:
     signature = PrivateKey(bytes.fromhex(key_hex)).sign_msg_hash(personal_hash(message))
     raw = signature.to_bytes()
     return "0x" + raw[:64].hex() + f"{raw[64] + 27:02x}"
+
+
+def address_of(key_hex: str) -> str:
+    """The address of a private key, in lower case."""
+    return PrivateKey(bytes.fromhex(key_hex)).public_key.to_address().lower()

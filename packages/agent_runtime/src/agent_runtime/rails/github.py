@@ -4,6 +4,7 @@ The App's token is used wherever the App is installed. The personal token serves
 says that the App is *not* installed; an App whose credentials fail is an error, never a fallback.
 """
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from agent_runtime.grammar import Repo
 from agent_runtime.settings import Settings
 
 CALL_SECONDS = 5.0
+ALL_PAGES_SECONDS = 10.0
 PER_PAGE = 100
 PAGES_MAX = 10
 REDIRECTS_MAX = 3
@@ -101,6 +103,13 @@ class GitHub:
             RailError: no such repository, no access, or a history too large for GitHub.
             RailUnknown: GitHub gave no usable answer.
         """
+        try:
+            async with asyncio.timeout(ALL_PAGES_SECONDS):
+                return await self._contributors(repo)
+        except TimeoutError as error:
+            raise RailUnknown("github", f"timed out after {ALL_PAGES_SECONDS:g} s") from error
+
+    async def _contributors(self, repo: Repo) -> Contributors:
         owner, _, name = str((await self.metadata(repo))["full_name"]).partition("/")
         canonical = Repo(owner, name)
         items: list[dict[str, Any]] = []
