@@ -53,3 +53,8 @@ class ObservedClock:
     def wall_ms(self) -> int:
         """The wall clock, for people."""
         return self._clock.wall_ms()
+
+
+def pause(seconds: float) -> None:
+    """Let time pass between two looks of an interactive command."""
+    time.sleep(seconds)

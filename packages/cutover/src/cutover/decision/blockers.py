@@ -7,6 +7,7 @@ from cutover.decision.matrix import sick_planes
 from cutover.decision.promotion import Promotion
 from cutover.decision.rollback import State, judge_conditions
 from cutover.decision.run import NEVER, Phase, Run
+from cutover.decision.soak import unseen
 from cutover.decision.split import in_force, judge_split
 from cutover.decision.words import span
 from cutover.evidence.observation import Verdict
@@ -29,7 +30,7 @@ def blockers(runbook: Runbook, run: Run, now_ms: int, step: Promotion) -> Stops:
     found = [
         *_orders(run),
         *_rules(runbook, run, now_ms),
-        *_planes(runbook, run),
+        *_planes(runbook, run, now_ms),
         *_traffic(runbook, run),
         *_quiet(runbook, run, now_ms, step),
         *[(Reason("soaking", text), 0) for text in step.waits],
@@ -64,8 +65,12 @@ def _rules(runbook: Runbook, run: Run, now_ms: int) -> list[Found]:
     return found
 
 
-def _planes(runbook: Runbook, run: Run) -> list[Found]:
+def _planes(runbook: Runbook, run: Run, now_ms: int) -> list[Found]:
     found = []
+    fallback = run.plane(runbook.fallback)
+    if unseen(runbook, fallback, now_ms):
+        text = f"{runbook.fallback} is not being seen: there may be no way back"
+        found.append((Reason(f"blind:{runbook.fallback}", text), fallback.ready_seq))
     for plane in sick_planes(runbook, run):
         view = run.plane(plane)
         found.append(

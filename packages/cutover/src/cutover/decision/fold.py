@@ -97,17 +97,17 @@ def _fold(runbook: Runbook, run: Run, entry: Entry) -> Run:  # noqa: C901, PLR09
         case LiveIntent() as seen:
             return _live(runbook, run, entry, seen)
         case PreconditionSeen() as seen:
-            view = CheckView(entry.seq, seen.ok, seen.reasons)
+            view = CheckView(entry.at_ms, entry.seq, seen.ok, seen.reasons)
             return replace(run, preconditions={**run.preconditions, seen.check: view})
         case PostCheckSeen() as seen:
-            view = CheckView(entry.seq, seen.ok, seen.reasons)
+            view = CheckView(entry.at_ms, entry.seq, seen.ok, seen.reasons)
             return replace(run, post_checks={**run.post_checks, seen.name: view})
         case Started() as seen:
             return _started(run, seen)
         case Adopted() | Stopped() | Snapshot() | OrderRefused():
             return run
         case Hold() as decision:
-            return replace(run, reasons=decision.reasons)
+            return _held(run, entry, decision)
         case (
             HoldOrder() | ResumeOrder() | PromoteOrder() | AbortOrder() | RetryOrder()
             | DisarmOrder() | WaiveOrder()
@@ -115,6 +115,12 @@ def _fold(runbook: Runbook, run: Run, entry: Entry) -> Run:  # noqa: C901, PLR09
             return _ordered(run, entry, order)
         case move:
             return _moved(runbook, run, entry, move)
+
+
+def _held(run: Run, entry: Entry, decision: Hold) -> Run:
+    blind = any(reason.code.startswith("blind:") for reason in decision.reasons)
+    began = entry.at_ms if run.blind_since == NEVER else run.blind_since
+    return replace(run, reasons=decision.reasons, blind_since=began if blind else NEVER)
 
 
 def _live(runbook: Runbook, run: Run, entry: Entry, seen: LiveIntent) -> Run:
@@ -250,11 +256,14 @@ def _again(run: Run) -> Run:
         repinned=False,
         payments=(),
         preconditions={},
+        waived={},
         post_checks={},
         live={},
         soak=Soaked(),
-        planes={
-            name: replace(_unseen(view), canary_false=0, canary_ok=None, verdict=None)
-            for name, view in run.planes.items()
-        },
+        planes={name: _forgotten(view) for name, view in run.planes.items()},
     )
+
+
+def _forgotten(view: PlaneView) -> PlaneView:
+    fresh = replace(_unseen(view), canary_false=0, canary_ok=None, verdict=None)
+    return replace(fresh, good_at=NEVER, good_seq=0, attested_at=NEVER, trusted_at=NEVER)

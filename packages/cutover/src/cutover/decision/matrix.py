@@ -5,14 +5,22 @@
     well       tripped     all to the fallback      all to the fallback
     sick       well        by the table, no rise    refused where the fallback would answer
     sick       sick        by the table, no rise    refused everywhere
+    sick       tripped     by the table, no rise    refused everywhere
+    any        not trusted by its evidence          refused where the candidate would answer
 
 A rollback is not carried out into a sick fallback, unless the candidate is not what it should be
 (attestation): unavailable is better than untrusted. Sickness is latched and released only after
 an equally long well streak, so nothing flips back and forth.
 """
 
-from cutover.decision.run import Phase, Run
+from cutover.decision.rollback import Remedy, State, judge_conditions
+from cutover.decision.run import NEVER, Phase, Run
+from cutover.decision.signals import acceptable
+from cutover.decision.split import returned, table_share_bp
+from cutover.evidence.observation import Verdict
 from cutover.runbook.document import Runbook
+from cutover.runbook.intent import Intent
+from cutover.runbook.rollback import NotReady
 
 
 def sick_planes(runbook: Runbook, run: Run) -> tuple[str, ...]:
@@ -20,13 +28,57 @@ def sick_planes(runbook: Runbook, run: Run) -> tuple[str, ...]:
     return tuple(plane for plane in runbook.planes if run.plane(plane).sick)
 
 
-def money_closed_on(runbook: Runbook, run: Run) -> tuple[str, ...]:
-    """Planes on which money must be refused now.
+def no_way_back(runbook: Runbook, run: Run, now_ms: int) -> bool:
+    """Whether the fallback is broken: sick, or on its way there as long as the rule allows.
+
+    Two planes that fail at the same instant must not be judged by whose look comes first.
+    """
+    view = run.plane(runbook.fallback)
+    limit = next(c.longer_than_ms for c in runbook.conditions if isinstance(c, NotReady))
+    return view.sick or (view.bad_since != NEVER and now_ms - view.bad_since >= limit)
+
+
+def money_closed_on(runbook: Runbook, run: Run, now_ms: int) -> tuple[str, ...]:
+    """Planes on which money must be refused now, fallback first.
 
     A sick candidate alone is left to the rollback; with a sick fallback there is no way back, so
-    money is refused on both.
+    money is refused on both, and on the candidate until both are well.
     """
     if run.phase is Phase.ABORTING:
         return ()
+    closed: tuple[str, ...] = (runbook.fallback,) if run.plane(runbook.fallback).sick else ()
+    if not returned(run) and _money_unsafe(runbook, run, now_ms):
+        closed += (runbook.candidate,)
+    return closed
+
+
+def _money_unsafe(runbook: Runbook, run: Run, now_ms: int) -> bool:
+    """Whether the candidate must not be asked to pay, whatever the table says."""
     sick = sick_planes(runbook, run)
-    return sick if runbook.fallback in sick else ()
+    if sick and (runbook.candidate in run.closed or len(sick) > 1):
+        return True
+    if runbook.fallback in sick and _gone(runbook, run, now_ms):
+        return True
+    return table_share_bp(runbook, run, Intent.PAY) > 0 and not trusted(runbook, run, now_ms)
+
+
+def _gone(runbook: Runbook, run: Run, now_ms: int) -> bool:
+    found = judge_conditions(runbook, run, now_ms)
+    return any(f.state is State.TRIPPED and f.remedy is Remedy.ROLL_BACK for f in found)
+
+
+def trusted(runbook: Runbook, run: Run, now_ms: int) -> bool:
+    """Whether attestation allows money on the candidate now.
+
+    Without a verifier's collateral the last trusted verdict counts until its age limit; a verdict
+    that says otherwise ends it at once.
+    """
+    view, gate = run.plane(runbook.candidate), runbook.attestation_gate()
+    if view.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID):
+        return False
+    needed = gate.money_evidence
+    if view.verdict is Verdict.VERIFIED and not acceptable(
+        view.verdict, view.verdict_evidence, needed
+    ):
+        return False
+    return view.trusted_at != NEVER and now_ms - view.trusted_at <= gate.max_age_ms

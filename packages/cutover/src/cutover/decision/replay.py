@@ -51,7 +51,7 @@ def replay(entries: Iterable[Entry], load: Callable[[str], Runbook]) -> Replayed
     decisions = 0
     due: Decision | None = None
     for entry in entries:
-        if isinstance(entry.fact, Adopted):
+        if isinstance(entry.fact, Adopted) and run is None:
             runbook, run = load(entry.fact.runbook), Run(id=entry.fact.run)
         if run is None or runbook is None:
             first = Divergence(entry.seq, _name(entry), "Adopted as the first entry")
@@ -65,6 +65,11 @@ def replay(entries: Iterable[Entry], load: Callable[[str], Runbook]) -> Replayed
 
 
 def _check(runbook: Runbook, run: Run, entry: Entry, due: Decision | None) -> Divergence | None:
+    if entry.seq != run.seq + 1 or entry.at_ms < run.at:
+        seen = f"entry {entry.seq} at {entry.at_ms} ms"
+        return Divergence(entry.seq, seen, f"entry {run.seq + 1}, at {run.at} ms or later")
+    if isinstance(entry.fact, Adopted) and run.seq:
+        return Divergence(entry.seq, _name(entry), "one Adopted, the first entry")
     if isinstance(entry.fact, _DECISIONS):
         expected = next_decision(runbook, run, entry.at_ms)
         if expected == entry.fact:

@@ -11,6 +11,7 @@ import msgspec
 
 from cutover.decision.run import NEVER, Run
 from cutover.decision.signals import reference_bad
+from cutover.decision.soak import unseen
 from cutover.decision.words import span
 from cutover.evidence.observation import Verdict
 from cutover.runbook.document import Runbook
@@ -93,9 +94,9 @@ def _not_ready(runbook: Runbook, run: Run, rule: NotReady, now_ms: int) -> Findi
     bad = view.bad_at - view.bad_since if view.bad_since != NEVER else 0
     state = State.TRIPPED if bad > rule.longer_than_ms else State.CLEAR
     value = f"non-200 for {span(bad)} ({view.detail})" if view.bad_since != NEVER else "200"
-    if reference_bad(runbook, run, now_ms):
+    if state is State.CLEAR and reference_bad(runbook, run, now_ms):
         state, value = State.BLIND, f"our own reference probe fails: {run.reference_detail}"
-    elif state is State.CLEAR and now_ms - view.ready_at > runbook.blind.after_ms:
+    elif state is State.CLEAR and unseen(runbook, view, now_ms):
         state, value = State.BLIND, _unseen("/ready", view.ready_at, now_ms)
     return Finding(
         rule.name, state, value, f"longer than {span(rule.longer_than_ms)}",
@@ -115,7 +116,7 @@ def _canary(runbook: Runbook, run: Run, rule: CanaryFailed, now_ms: int) -> Find
             value += f"; {runbook.fallback} fails the same checks"
             hold = rule.shared_cause is SharedCause.HOLD
             remedy = Remedy.HOLD if hold else Remedy.ROLL_BACK
-    elif now_ms - view.canary_at > late:
+    elif view.canary_at == NEVER or now_ms - view.canary_at > late:
         state, value = State.BLIND, _unseen("a canary run", view.canary_at, now_ms)
     evidence = _seqs(view.canary_first_seq if view.canary_false > 1 else 0, view.canary_seq)
     return Finding(
@@ -146,6 +147,7 @@ def _attestation(runbook: Runbook, run: Run, rule: AttestationLost, now_ms: int)
     """Judge attestation: a plane that says it is not attested trips at once, silence by age.
 
     Before any acceptable verdict there is nothing to lose: the rule is blind and the gate closed.
+    A degraded plane is attested, on a platform that needs an update: the run holds, it stays.
     """
     view = run.plane(runbook.candidate)
     threshold = f"acceptable verdict older than {span(rule.max_age_ms)}, or not attested"
@@ -153,14 +155,14 @@ def _attestation(runbook: Runbook, run: Run, rule: AttestationLost, now_ms: int)
     if view.verdict in (Verdict.MISSING, Verdict.INVALID):
         value = f"{view.verdict}: {'; '.join(view.verdict_reasons)}"
         return Finding(rule.name, State.TRIPPED, value, threshold, 1.0, seqs)
-    if view.good_at == NEVER:
+    if view.attested_at == NEVER:
         text = "; ".join(view.verdict_reasons) or "no verdict"
         return Finding(
             rule.name, State.BLIND, f"never acceptable yet: {text}", threshold, 0.0, seqs
         )
-    age = now_ms - view.good_at
+    age = now_ms - view.attested_at
     state = State.TRIPPED if age > rule.max_age_ms else State.CLEAR
-    value = f"{view.verdict}, last acceptable {span(age)} ago"
+    value = f"{view.verdict}, last attested {span(age)} ago"
     return Finding(rule.name, state, value, threshold, age / rule.max_age_ms, seqs)
 
 

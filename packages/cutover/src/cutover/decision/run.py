@@ -44,6 +44,8 @@ class PlaneView(msgspec.Struct, frozen=True):
         canary_false: scheduled canary runs failed in a row.
         canary_shared: the other plane failed the same checks in the latest failed round.
         good_at: newest acceptable attestation verdict.
+        attested_at: newest verdict of attested hardware: acceptable, or degraded.
+        trusted_at: newest verdict on evidence that money may rest on.
         identity: what the newest verdict was about.
     """
 
@@ -72,6 +74,8 @@ class PlaneView(msgspec.Struct, frozen=True):
     verdict_reasons: tuple[str, ...] = ()
     good_at: int = NEVER
     good_seq: int = 0
+    attested_at: int = NEVER
+    trusted_at: int = NEVER
     identity: str = ""
 
 
@@ -80,6 +84,7 @@ class NodeView(msgspec.Struct, frozen=True):
 
     Attributes:
         boot: of its process; its counters begin with it.
+        retired: boots that this one replaced; what still arrives from them is late.
         confirmed: it has reported to this incarnation of the conductor and is not silent.
         counts: last cumulative value per `generation|intent|plane|outcome`.
         conversations: last cumulative value per `generation|intent|plane`.
@@ -98,6 +103,7 @@ class NodeView(msgspec.Struct, frozen=True):
     detail: str = ""
     counts: dict[str, int] = {}
     conversations: dict[str, int] = {}
+    retired: tuple[str, ...] = ()
 
 
 class Payments(msgspec.Struct, frozen=True):
@@ -121,6 +127,7 @@ class Soaked(msgspec.Struct, frozen=True):
         clean_ms: observed time since the last critical error.
         clean_answers: candidate's answers since the last critical error.
         critical: the last critical error in this stage, for people.
+        critical_at: when; time before it is not clean.
     """
 
     observed_ms: int = 0
@@ -132,6 +139,7 @@ class Soaked(msgspec.Struct, frozen=True):
     clean_answers: int = 0
     critical: str = ""
     critical_seq: int = 0
+    critical_at: int = NEVER
 
 
 class LiveView(msgspec.Struct, frozen=True):
@@ -147,6 +155,7 @@ class LiveView(msgspec.Struct, frozen=True):
 class CheckView(msgspec.Struct, frozen=True):
     """A precondition or post-cutover check, as last seen."""
 
+    at: int
     seq: int
     ok: bool | None
     reasons: tuple[str, ...]
@@ -193,6 +202,7 @@ class Run(msgspec.Struct, frozen=True):
         repinned: pay was sent back to the fallback by a rule; it stays there.
         closed: planes on which money is refused.
         weak: promoted on reported evidence at least once; never cleared.
+        blind_since: since when some rule has lacked data; NEVER while all see.
     """
 
     id: str
@@ -230,6 +240,7 @@ class Run(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...] = ()
     incident: Incident | None = None
     incidents: int = 0
+    blind_since: int = NEVER
 
     def plane(self, name: str) -> PlaneView:
         """What was seen of a plane; an empty view when nothing was."""

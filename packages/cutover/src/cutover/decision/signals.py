@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from cutover.decision.fact import Entry
-from cutover.decision.run import NEVER, PlaneView, Run
+from cutover.decision.run import NEVER, PlaneView, Run, Soaked
 from cutover.decision.soak import accrue, critical, interrupted
 from cutover.evidence.observation import (
     Attestation,
@@ -28,7 +28,8 @@ def readiness(runbook: Runbook, run: Run, entry: Entry, seen: Readiness) -> Run:
     """Fold one look at `/ready`.
 
     The streak is first bad to last bad. A look that failed in transport while our own reference
-    fails too is no evidence against the plane: it neither extends nor ends a streak.
+    fails too is no evidence against the plane: it neither extends nor ends a streak. A streak of
+    either kind does not reach over a stretch in which nothing was seen.
     """
     if seen.status is None and reference_bad(runbook, run, entry.at_ms):
         return replace(run, soak=replace(run.soak, mark=NEVER))
@@ -42,7 +43,9 @@ def readiness(runbook: Runbook, run: Run, entry: Entry, seen: Readiness) -> Run:
         detail=seen.detail,
     )
     bad = seen.status != 200
-    view = _bad(view, entry) if bad else _good(view, entry)
+    seen_before = run.plane(seen.plane).ready_at
+    gap = seen_before == NEVER or entry.at_ms - seen_before > runbook.blind.after_ms
+    view = _bad(runbook, view, entry) if bad else _good(view, entry, gap=gap)
     run = with_plane(run, seen.plane, _latch(runbook, view))
     if seen.plane != runbook.candidate:
         return run
@@ -51,13 +54,14 @@ def readiness(runbook: Runbook, run: Run, entry: Entry, seen: Readiness) -> Run:
     return accrue(runbook, run, entry.at_ms)
 
 
-def _bad(view: PlaneView, entry: Entry) -> PlaneView:
-    since = view.bad_since if view.bad_since != NEVER else entry.at_ms
+def _bad(runbook: Runbook, view: PlaneView, entry: Entry) -> PlaneView:
+    gap = view.bad_since == NEVER or entry.at_ms - view.bad_at > runbook.blind.after_ms
+    since = entry.at_ms if gap else view.bad_since
     return replace(view, bad_since=since, bad_at=entry.at_ms, bad_seq=entry.seq, ok_since=NEVER)
 
 
-def _good(view: PlaneView, entry: Entry) -> PlaneView:
-    since = view.ok_since if view.ok_since != NEVER else entry.at_ms
+def _good(view: PlaneView, entry: Entry, *, gap: bool) -> PlaneView:
+    since = entry.at_ms if gap or view.ok_since == NEVER else view.ok_since
     return replace(view, bad_since=NEVER, bad_at=NEVER, ok_since=since)
 
 
@@ -126,7 +130,9 @@ def _canary_soak(runbook: Runbook, run: Run, entry: Entry, said: CanaryVerdict) 
 def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> Run:
     """Fold a verdict; another identity sends the candidate back to its gates."""
     before = run.plane(seen.plane)
-    good = acceptable(seen.verdict, seen.evidence, runbook.attestation_gate().evidence)
+    gate = runbook.attestation_gate()
+    good = acceptable(seen.verdict, seen.evidence, gate.evidence)
+    trusted = acceptable(seen.verdict, seen.evidence, gate.money_evidence)
     view = replace(
         before,
         verdict=seen.verdict,
@@ -136,20 +142,28 @@ def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> 
         verdict_reasons=seen.reasons,
         good_at=entry.at_ms if good else before.good_at,
         good_seq=entry.seq if good else before.good_seq,
+        attested_at=entry.at_ms if good or seen.verdict is Verdict.DEGRADED else before.attested_at,
+        trusted_at=entry.at_ms if trusted else before.trusted_at,
         identity=seen.identity or before.identity,
     )
     run = with_plane(run, seen.plane, view)
     if seen.plane != runbook.candidate:
         return run
     if before.identity and view.identity != before.identity:
-        run = replace(
-            run, live={}, soak=replace(run.soak, mark=NEVER, canary_runs=0, observed_ms=0)
-        )
-    if seen.verdict in (Verdict.VERIFIED, Verdict.UNVERIFIABLE, Verdict.STALE):
+        run = _another(run, entry, seen.plane, view)
+    if good:
         return run
     return critical(
         runbook, run, entry, Critical.ATTESTATION_LOST, f"attestation is {seen.verdict}"
     )
+
+
+def _another(run: Run, entry: Entry, name: str, view: PlaneView) -> Run:
+    """Nothing that was seen of another identity counts for this one: gates and soak begin again."""
+    text = f"another identity: {view.identity}"
+    soak = Soaked(critical=text, critical_seq=entry.seq, critical_at=entry.at_ms)
+    fresh = replace(view, ready_at=NEVER, canary_at=NEVER, canary_ok=None)
+    return with_plane(replace(run, live={}, soak=soak), name, fresh)
 
 
 def acceptable(verdict: Verdict, seen: Evidence, needed: Evidence) -> bool:

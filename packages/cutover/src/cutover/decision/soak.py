@@ -7,8 +7,9 @@ error restarts the clean period that an unlock waits for.
 from msgspec.structs import replace
 
 from cutover.decision.fact import Entry
-from cutover.decision.run import NEVER, Phase, Run, Soaked
+from cutover.decision.run import NEVER, Phase, PlaneView, Run, Soaked
 from cutover.decision.split import in_force, judge_split
+from cutover.evidence.observation import Verdict
 from cutover.runbook.document import Runbook
 from cutover.runbook.stage import Critical, Stage
 
@@ -21,13 +22,14 @@ def accrue(runbook: Runbook, run: Run, at_ms: int) -> Run:
     gap = at_ms - soak.mark
     limit = 2 * runbook.timing.readiness_every_ms + runbook.timing.readiness_deadline_ms
     counted = gap if soak.mark != NEVER and gap <= limit else 0
+    clean = min(counted, at_ms - soak.critical_at) if soak.critical_at != NEVER else counted
     return replace(
         run,
         soak=replace(
             soak,
             mark=at_ms,
             observed_ms=soak.observed_ms + counted,
-            clean_ms=soak.clean_ms + counted,
+            clean_ms=soak.clean_ms + clean,
         ),
     )
 
@@ -48,17 +50,26 @@ def _signals(runbook: Runbook, run: Run, at_ms: int) -> str:
     candidate, fallback = run.plane(runbook.candidate), run.plane(runbook.fallback)
     if candidate.bad_since != NEVER or candidate.ready is not True:
         return f"{runbook.candidate} is not ready"
+    if unseen(runbook, fallback, at_ms):
+        return f"{runbook.fallback} is not being seen"
     if fallback.bad_since != NEVER or fallback.sick:
         return f"{runbook.fallback} is not ready"
-    if candidate.canary_ok is not True:
+    if candidate.canary_ok is not True or candidate.canary_at == NEVER:
         return f"the last canary on {runbook.candidate} was not ok"
     if at_ms - candidate.canary_at > 2 * runbook.timing.canary_every_ms:
         return "the last canary is older than two intervals"
     gate = runbook.attestation_gate()
     exposed = runbook.stages[run.stage].exposed
+    if exposed and candidate.verdict is Verdict.DEGRADED:
+        return "attestation is degraded"
     if exposed and (candidate.good_at == NEVER or at_ms - candidate.good_at > gate.max_age_ms):
         return "no fresh acceptable attestation"
     return ""
+
+
+def unseen(runbook: Runbook, view: PlaneView, at_ms: int) -> bool:
+    """Whether the newest look at a plane is too old to say anything."""
+    return view.ready_at == NEVER or at_ms - view.ready_at > runbook.blind.after_ms
 
 
 def critical(runbook: Runbook, run: Run, entry: Entry, kind: Critical, text: str) -> Run:
@@ -66,7 +77,12 @@ def critical(runbook: Runbook, run: Run, entry: Entry, kind: Critical, text: str
     soak = replace(run.soak, mark=NEVER) if kind is Critical.NOT_READY else run.soak
     if kind in runbook.critical:
         soak = replace(
-            soak, clean_ms=0, clean_answers=0, critical=f"{kind}: {text}", critical_seq=entry.seq
+            soak,
+            clean_ms=0,
+            clean_answers=0,
+            critical=f"{kind}: {text}",
+            critical_seq=entry.seq,
+            critical_at=entry.at_ms,
         )
     return replace(run, soak=soak)
 

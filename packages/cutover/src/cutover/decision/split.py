@@ -39,10 +39,10 @@ def in_force(run: Run) -> str:
             return f"gateway {name} refused table {run.generation}: {node.refused}"
         if not node.confirmed:
             return f"gateway {name} is silent{f': {node.detail}' if node.detail else ''}"
-        if node.generation != run.generation or node.term > run.term:
+        if (node.generation, node.term) != (run.generation, max(1, run.term)):
             return (
-                f"gateway {name} has table {node.generation} in force, "
-                f"table {run.generation} is expected"
+                f"gateway {name} has table {node.generation} of term {node.term} in force, "
+                f"table {run.generation} of term {max(1, run.term)} is expected"
             )
         if node.keys_match is False:
             return f"gateway {name} holds other plane keys than the conductor"
@@ -72,6 +72,7 @@ def judge_split(runbook: Runbook, run: Run) -> SplitFinding:
         total = there + run.split.get(f"{intent}|{runbook.fallback}", 0)
         shares[intent] = (there * ALL_BP // total if total else 0, total)
         verdicts.append(_judge(runbook, run, intent, there, total))
+    verdicts += _followers(runbook, run)
     ok: bool | None = True
     if any(v is None for v, _ in verdicts):
         ok = None
@@ -79,6 +80,17 @@ def judge_split(runbook: Runbook, run: Run) -> SplitFinding:
         ok = False
     worst = [text for v, text in verdicts if v is ok and text]
     return SplitFinding(ok, worst[0] if worst else "as the table says", shares)
+
+
+def _followers(runbook: Runbook, run: Run) -> list[tuple[bool | None, str]]:
+    """Minor intents, where their share is exact; some of them may move money."""
+    found = []
+    for intent in runbook.follows:
+        there = run.split.get(f"{intent}|{runbook.candidate}", 0)
+        total = there + run.split.get(f"{intent}|{runbook.fallback}", 0)
+        if table_share_bp(runbook, run, intent) in (0, ALL_BP):
+            found.append(_judge(runbook, run, intent, there, total))
+    return found
 
 
 def _judge(

@@ -151,12 +151,15 @@ def _incident(run: Run) -> str:
 def _pages(runbook: Runbook, run: Run, reasons: tuple[Reason, ...], now_ms: int) -> bool:
     """Whether a person is called: sick planes, lost attestation, or blind for too long."""
     codes = [r.code for r in reasons]
-    urgent = ("sick:", "attestation:", "tripped:", "table_rejected", "split", "rolled_back")
+    urgent = (
+        "sick:", "attestation:", "tripped:", "table_rejected", "split", "returning", "rolled_back",
+        "repinned",
+    )  # fmt: skip
     if any(code.startswith(urgent) and code != "split_unknown" for code in codes):
         return True
     blind = any(code.startswith("blind:") for code in codes)
-    seen = max((view.ready_at for view in run.planes.values()), default=NEVER)
-    return blind and now_ms - seen > runbook.blind.page_ms
+    since = run.blind_since if run.blind_since != NEVER else now_ms
+    return blind and now_ms - since > runbook.blind.page_ms
 
 
 class Explanation(msgspec.Struct, frozen=True):

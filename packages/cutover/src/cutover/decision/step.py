@@ -1,8 +1,9 @@
 """What follows from what is known: exactly one decision, rollback conditions first.
 
-Order of judgement: the operator's abort; the way back; rollback conditions; money against sick
-planes; retry; preconditions; then everything that stops exposure from rising; last of all the
-next promotion. Deciding changes nothing: the decision is journaled, folded, and then obeyed.
+Order of judgement: the operator's abort; rollback conditions; money against planes that may not
+take it; then by phase the way back, an ordered retry, the preconditions, or everything that stops
+exposure from rising; last of all the next promotion. Deciding changes nothing: the decision is
+journaled, folded, and then obeyed.
 """
 
 from cutover.decision.blockers import blockers
@@ -23,10 +24,10 @@ from cutover.decision.kinds import (
     RollBack,
     UnlockIntent,
 )
-from cutover.decision.matrix import money_closed_on, sick_planes
+from cutover.decision.matrix import money_closed_on, no_way_back
 from cutover.decision.promotion import Promotion, next_promotion
 from cutover.decision.rollback import Finding, Remedy, State, judge_conditions
-from cutover.decision.run import TERMINAL, Phase, Run
+from cutover.decision.run import TERMINAL, Phase, PlaneView, Run
 from cutover.decision.split import in_force, judge_split, returned, table_share_bp
 from cutover.evidence.observation import Verdict
 from cutover.routing.table import Route, RoutingTable
@@ -48,19 +49,23 @@ def decide(runbook: Runbook, run: Run, now_ms: int) -> Decision:
     if run.abort is not None and run.phase is not Phase.ABORTING:
         text = f"{run.abort.actor} ordered abort: {run.abort.reason}"
         return AbortRun("operator", (Reason("operator", text),), (run.abort.seq,))
-    return _money(runbook, run) or _by_phase(runbook, run, now_ms)
+    return _by_phase(runbook, run, now_ms)
 
 
 def _by_phase(runbook: Runbook, run: Run, now_ms: int) -> Decision:
     match run.phase:
         case Phase.ROLLING_BACK | Phase.ABORTING:
-            return _way_back(runbook, run)
+            return _money(runbook, run, now_ms) or _way_back(runbook, run)
         case Phase.ROLLED_BACK:
-            return _after_rollback(run)
+            return _money(runbook, run, now_ms) or _after_rollback(run)
         case Phase.PREPARING:
-            return _prepare(runbook, run)
+            return _money(runbook, run, now_ms) or _prepare(runbook, run)
         case Phase.RUNNING | Phase.CHECKING:
-            return _watch(runbook, run, now_ms) or _forward(runbook, run, now_ms)
+            return (
+                _watch(runbook, run, now_ms)
+                or _money(runbook, run, now_ms)
+                or _forward(runbook, run, now_ms)
+            )
         case Phase.ABORTED | Phase.COMPLETE:
             return _hold(run.phase, f"the run is {run.phase}")
 
@@ -114,38 +119,41 @@ def _watch(runbook: Runbook, run: Run, now_ms: int) -> Decision | None:
     """Rollback conditions; None when none asks for anything that can be done."""
     findings = [f for f in judge_conditions(runbook, run, now_ms) if f.state is State.TRIPPED]
     for finding in findings:
-        if decision := _tripped(runbook, run, finding):
+        if decision := _tripped(runbook, run, finding, now_ms):
             return decision
     return None
 
 
-def _tripped(runbook: Runbook, run: Run, finding: Finding) -> Decision | None:
+def _tripped(runbook: Runbook, run: Run, finding: Finding, now_ms: int) -> Decision | None:
     reason = Reason(finding.rule, f"{finding.value}; threshold {finding.threshold}")
-    if not runbook.stages[run.stage].armed:
-        return AbortRun(finding.rule, (reason,), finding.evidence)
     if finding.remedy is Remedy.HOLD:
         return None  # `blockers` names it
+    if not runbook.stages[run.stage].armed:
+        return AbortRun(finding.rule, (reason,), finding.evidence)
     if finding.remedy is Remedy.REPIN:
         pinned = run.repinned or table_share_bp(runbook, run, Intent.PAY) == 0
         return None if pinned else Repin(finding.rule, (reason,), finding.evidence)
     untrusted = run.plane(runbook.candidate).verdict in (Verdict.MISSING, Verdict.INVALID)
-    if runbook.fallback in sick_planes(runbook, run) and not untrusted:
+    if no_way_back(runbook, run, now_ms) and not untrusted:
         return None  # never into the broken side; `blockers` names it, money is closed
     return RollBack(finding.rule, (reason,), finding.evidence)
 
 
-def _money(runbook: Runbook, run: Run) -> Decision | None:
-    """Money fails closed on planes that are not healthy enough to take it."""
-    want = money_closed_on(runbook, run)
-    if want == run.closed or run.phase is Phase.PREPARING:
+def _money(runbook: Runbook, run: Run, now_ms: int) -> Decision | None:
+    """Money fails closed on planes that are not healthy or not trusted enough to take it."""
+    want = money_closed_on(runbook, run, now_ms)
+    if want == run.closed:
         return None
-    seqs = tuple(run.plane(p).bad_seq for p in want if run.plane(p).bad_seq)
-    if set(want) - set(run.closed) and run.phase is not Phase.ABORTING:
-        sick = ", ".join(f"{p}: {run.plane(p).detail}" for p in want)
-        return CloseMoney(want, (Reason("money_closed", f"not ready for too long: {sick}"),), seqs)
     if not want:
-        return ReopenMoney((Reason("money_open", "the planes are ready again"),), seqs)
-    return None
+        return ReopenMoney((Reason("money_open", "the planes may take money again"),), ())
+    views = [run.plane(p) for p in want]
+    seqs = tuple(sorted({n for v in views for n in (v.bad_seq, v.verdict_seq) if n}))
+    why = ", ".join(f"{p}: /ready {v.detail}{_said(v)}" for p, v in zip(want, views, strict=True))
+    return CloseMoney(want, (Reason("money_closed", f"no payments on {why}"),), seqs)
+
+
+def _said(view: PlaneView) -> str:
+    return f", attestation {view.verdict}" if view.verdict is not None else ""
 
 
 def _forward(runbook: Runbook, run: Run, now_ms: int) -> Decision:
@@ -197,6 +205,6 @@ def table_for(runbook: Runbook, run: Run) -> RoutingTable:
 
 def _refusal(closed: tuple[str, ...]) -> str:
     return (
-        f"payments are paused: {' and '.join(closed)} not ready; "
+        f"payments are paused: {' and '.join(closed)} may not take them now; "
         "nothing was sent, ask again later with the same idempotency key"
     )

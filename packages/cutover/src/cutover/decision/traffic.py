@@ -21,6 +21,9 @@ from cutover.runbook.stage import Critical
 GENERATIONS_KEPT = 16
 """A gateway's counters hold this many generations; older ones can no longer change."""
 
+BOOTS_KEPT = 8
+"""Replaced processes of a node that are remembered, so that a late report is known as one."""
+
 _SLICES = 360
 """Steps in which the payment window moves; a slice leaves when its newest payment is too old."""
 
@@ -28,8 +31,9 @@ _SLICES = 360
 def report(runbook: Runbook, run: Run, entry: Entry, seen: GatewayReport) -> Run:
     """Fold one node's report."""
     known = run.nodes.get(seen.node)
-    same = known is not None and known.boot == seen.boot
-    before = known if known is not None and same else NodeView(boot=seen.boot, seen_seq=entry.seq)
+    if known is not None and seen.boot in known.retired:
+        return run  # the last words of a process that was replaced: late, and counted by nobody
+    before = _before(known, entry, seen)
     fresh = list(_increments(run, before, seen))
     node = replace(
         before,
@@ -50,7 +54,7 @@ def report(runbook: Runbook, run: Run, entry: Entry, seen: GatewayReport) -> Run
             {f"{c.generation}|{c.intent}|{c.plane}": c.n for c in seen.conversations},
         ),
     )
-    run = replace(run, nodes={**run.nodes, seen.node: node})
+    run = _lost(runbook, replace(run, nodes={**run.nodes, seen.node: node}), entry, before, node)
     for count, added in fresh:
         run = _count(runbook, run, entry, count, added)
     return replace(run, split=_split(run))
@@ -63,6 +67,26 @@ def silent(run: Run, entry: Entry, seen: GatewaySilent) -> Run:
         return run
     gone = replace(node, confirmed=False, detail=seen.detail, seen_seq=entry.seq)
     return replace(run, nodes={**run.nodes, seen.node: gone})
+
+
+def _before(known: NodeView | None, entry: Entry, seen: GatewayReport) -> NodeView:
+    """What is known of this process of the node; nothing when it is a new one."""
+    if known is None:
+        return NodeView(boot=seen.boot, seen_seq=entry.seq)
+    if known.boot == seen.boot:
+        return known
+    retired = (*known.retired, known.boot)[-BOOTS_KEPT:]
+    return NodeView(boot=seen.boot, seen_seq=entry.seq, retired=retired)
+
+
+def _lost(runbook: Runbook, run: Run, entry: Entry, before: NodeView, node: NodeView) -> Run:
+    """An outcome that nobody recorded may have been the worst one: unknown is never healthy."""
+    lost = node.lost - before.lost
+    if lost <= 0:
+        return run
+    run = replace(run, soak=replace(run.soak, failed=run.soak.failed + lost))
+    text = f"{lost} outcomes could not be recorded by a gateway"
+    return critical(runbook, run, entry, Critical.ANSWER_UNKNOWN, text)
 
 
 def _key(count: Count) -> str:
@@ -90,10 +114,10 @@ def _count(runbook: Runbook, run: Run, entry: Entry, count: Count, added: int) -
         return run
     if RISK_OF[count.intent] is Risk.MONEY:
         run = _payment(runbook, run, entry, count, added)
-    if count.generation < run.stage_generation:
-        return run  # routed by an earlier stage: it never counts for a later one
+    if not run.stage_generation <= count.generation <= run.generation:
+        return run  # routed by an earlier stage, or by nobody we know: it never counts for this one
     soak = run.soak
-    if count.outcome in ANSWERED:
+    if count.outcome in ANSWERED - FAILED:
         soak = replace(soak, answers=soak.answers + added, clean_answers=soak.clean_answers + added)
     if count.outcome in FAILED:
         soak = replace(soak, failed=soak.failed + added)

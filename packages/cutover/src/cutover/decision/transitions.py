@@ -37,6 +37,8 @@ _P = Phase
 MOVES: Final = MappingProxyType(
     {
         (_P.PREPARING, OpenStage): _P.RUNNING,
+        (_P.PREPARING, CloseMoney): _P.PREPARING,
+        (_P.PREPARING, ReopenMoney): _P.PREPARING,
         (_P.PREPARING, AbortRun): _P.ABORTING,
         (_P.RUNNING, OpenStage): _P.RUNNING,
         (_P.RUNNING, UnlockIntent): _P.RUNNING,
@@ -46,6 +48,7 @@ MOVES: Final = MappingProxyType(
         (_P.RUNNING, RollBack): _P.ROLLING_BACK,
         (_P.RUNNING, AbortRun): _P.ABORTING,
         (_P.RUNNING, BeginChecks): _P.CHECKING,
+        (_P.CHECKING, Repin): _P.CHECKING,
         (_P.CHECKING, CloseMoney): _P.CHECKING,
         (_P.CHECKING, ReopenMoney): _P.CHECKING,
         (_P.CHECKING, RollBack): _P.ROLLING_BACK,

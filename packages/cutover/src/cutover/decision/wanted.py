@@ -1,11 +1,14 @@
 """What evidence the conductor should gather now, beyond the probes that always run."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import msgspec
 
 from cutover.decision.blockers import blockers
 from cutover.decision.gates import GateState, judge_gates, live_due
 from cutover.decision.promotion import next_promotion
-from cutover.decision.run import Phase, Run
+from cutover.decision.run import CheckView, Phase, Run
 from cutover.runbook.document import Runbook
 from cutover.runbook.gate import Check, PostCheckName
 from cutover.runbook.intent import RISK_OF, Intent, Risk
@@ -28,15 +31,30 @@ def wanted(runbook: Runbook, run: Run, now_ms: int) -> Wanted:
     """
     match run.phase:
         case Phase.PREPARING:
-            missing = [p.check for p in runbook.preconditions if p.check not in run.preconditions]
-            return Wanted(preconditions=tuple(missing))
+            asked = [(p.check, run.preconditions.get(p.check)) for p in runbook.preconditions]
+            return Wanted(preconditions=_again(runbook, asked, now_ms))
         case Phase.CHECKING:
-            todo = [c.name for c in runbook.post_checks if c.name not in run.post_checks]
-            return Wanted(post_checks=tuple(todo))
+            checks = [(c.name, run.post_checks.get(c.name)) for c in runbook.post_checks]
+            return Wanted(post_checks=_again(runbook, checks, now_ms))
         case Phase.RUNNING:
             return Wanted(live=_live(runbook, run, now_ms))
         case _:
             return Wanted()
+
+
+Name = TypeVar("Name", Check, PostCheckName)
+
+
+def _again(
+    runbook: Runbook, asked: Sequence[tuple[Name, CheckView | None]], now_ms: int
+) -> tuple[Name, ...]:
+    """What was never looked at, or did not hold and has rested for the live intents' pause."""
+    rest = runbook.live_intent_gate().retry_ms
+    return tuple(
+        name
+        for name, view in asked
+        if view is None or (view.ok is not True and now_ms - view.at >= rest)
+    )
 
 
 def _live(runbook: Runbook, run: Run, now_ms: int) -> Intent | None:

@@ -1,0 +1,323 @@
+"""The one place that wires: settings and runbook in, running conductor or gateway out."""
+
+import asyncio
+import hashlib
+import platform
+import secrets
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from cutover import __version__
+from cutover.clock import ObservedClock, SystemClock
+from cutover.conductor.api import build_api
+from cutover.conductor.chain_lookup import NearChain
+from cutover.conductor.config import GatewayAccess, PlaneAccess
+from cutover.conductor.credentials import GATEWAY_FILE, Tokens, read_or_make, read_token
+from cutover.conductor.engine import Engine
+from cutover.conductor.gatherer import Gatherer
+from cutover.conductor.inspector import PlaneInspector
+from cutover.conductor.log import Log
+from cutover.conductor.loop import Loop
+from cutover.conductor.nodes import Nodes
+from cutover.conductor.plane_client import HttpPlane
+from cutover.conductor.postchecks import PostChecks
+from cutover.conductor.preconditions import LOOPBACK, Preconditions
+from cutover.conductor.probes import Probes
+from cutover.conductor.recovery import recover
+from cutover.conductor.reference import HttpReference
+from cutover.conductor.service import ADDRESS_FILE, Parts, listen, serve
+from cutover.decision.fact import Entry
+from cutover.decision.run import Phase, Run
+from cutover.errors import ConfigurationError, CutoverError
+from cutover.evidence.observation import Adopted, PostCheckSeen, Started
+from cutover.gateway import node
+from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
+from cutover.journal import archive
+from cutover.journal.redecide import redecide
+from cutover.journal.store import Journal
+from cutover.runbook.document import Runbook
+from cutover.runbook.load import load_text
+from cutover.settings import GatewaySettings, PlaneSettings, Settings
+
+JOURNAL_FILE = "journal.db"
+
+
+def versions() -> dict[str, str]:
+    """What executes a run."""
+    names = ("httpx", "httptools", "msgspec", "uvloop")
+    found = {name: version(name) for name in names}
+    return {"cutover": __version__, "python": platform.python_version(), **found}
+
+
+def load_runbook(path: Path) -> Runbook:
+    """Read and check a runbook.
+
+    Raises:
+        ConfigurationError: it cannot be read, or breaks a rule of the linter.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    return load_text(text, str(path))
+
+
+def check_fit(runbook: Runbook, settings: Settings) -> None:
+    """Refuse what does not fit together before anything starts.
+
+    Raises:
+        ConfigurationError: other planes than the runbook's, or a rehearsal off loopback.
+    """
+    if set(runbook.planes) != set(settings.planes):
+        raise ConfigurationError(
+            f"the configuration has planes {sorted(settings.planes)}, "
+            f"the runbook {sorted(runbook.planes)}: give both the same names"
+        )
+    away = [
+        f"{name} ({urlsplit(plane.url).hostname})"
+        for name, plane in settings.planes.items()
+        if urlsplit(plane.url).hostname not in LOOPBACK
+    ]
+    if runbook.rehearsal and away:
+        raise ConfigurationError(
+            f"the runbook is a rehearsal and believes what planes say of themselves; "
+            f"{', '.join(away)} are not on loopback: use a runbook without `rehearsal`"
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a conductor's work ended."""
+
+    run: Run
+    phase: Phase
+
+
+def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
+    """Carry a runbook out, or go on with it; returns when the run is over or a signal came.
+
+    Raises:
+        CutoverError: it cannot start, or the journal cannot be written.
+    """
+    check_fit(runbook, settings)
+    data = settings.conductor.data
+    tokens = read_or_make(data)
+    path = data / JOURNAL_FILE
+    new = None if path.exists() else secrets.token_hex(8)
+    journal = Journal.open(path, new)
+    try:
+        run = asyncio.run(_conduct(runbook, settings, journal, tokens))
+    except BaseExceptionGroup as group:
+        known = group.subgroup(CutoverError)
+        if known is None:
+            raise
+        raise _first(known) from group
+    finally:
+        journal.close()
+    return Outcome(run, run.phase)
+
+
+def _first(group: BaseExceptionGroup[CutoverError]) -> CutoverError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, CutoverError)  # noqa: S101 - the group holds nothing else
+    return found
+
+
+async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, tokens: Tokens) -> Run:
+    before = recover(journal, runbook)
+    last = journal.last()
+    clock = ObservedClock(SystemClock(), last.at_ms if last else 0)
+    engine = Engine(runbook, before, journal, clock)
+    log = Log(runbook)
+    loop = Loop(engine, runbook.timing.readiness_every_ms, log.entries)
+    loop.begin(_first_facts(runbook, journal, before, clock, last))
+    async with _client() as client:
+        await serve(_parts(runbook, settings, journal, loop, clock, client, tokens))
+    return engine.run
+
+
+def _first_facts(
+    runbook: Runbook, journal: Journal, before: Run, clock: ObservedClock, last: Entry | None
+) -> list[Adopted | Started]:
+    down = max(0, clock.wall_ms() - last.wall_ms) if last else 0
+    started = Started(before.term + 1, secrets.token_hex(8), down)
+    if last is not None:
+        return [started]
+    digest = hashlib.sha256(runbook.text.encode()).hexdigest()
+    return [Adopted(journal.run_id, runbook.text, digest, versions()), started]
+
+
+def _client() -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
+    return httpx.AsyncClient(limits=limits, timeout=None, trust_env=False, follow_redirects=False)  # noqa: S113 - every call has its own deadline
+
+
+def _parts(
+    runbook: Runbook,
+    settings: Settings,
+    journal: Journal,
+    loop: Loop,
+    clock: ObservedClock,
+    client: httpx.AsyncClient,
+    tokens: Tokens,
+) -> Parts:
+    keys = {name: _key(plane) for name, plane in settings.planes.items()}
+    access = {
+        name: PlaneAccess(plane.url, keys[name], plane.image)
+        for name, plane in settings.planes.items()
+    }
+    planes = [HttpPlane(name, access[name].url, keys[name], client) for name in runbook.planes]
+    chain = _chain(settings, client)
+    url = settings.conductor.reference_url
+    post = PostChecks(
+        runbook, lambda: loop.engine.run, _gateway_access(settings.gateway), client, chain,
+        settings.live.pay, lambda: seal(journal.path, settings), clock.wall_ms,
+    )  # fmt: skip
+    inspector = PlaneInspector(Preconditions(runbook, planes, access), post, clock.wall_ms)
+    known = tuple(loop.engine.run.nodes)
+    nodes = Nodes(clock, runbook.blind.after_ms, loop.submit, known)
+    return Parts(
+        loop=loop,
+        nodes=nodes,
+        probes=Probes(runbook, planes, HttpReference(url, client) if url else None, loop.submit),
+        gatherer=Gatherer(runbook, loop, planes[1], settings.texts(), chain, inspector),
+        api=build_api(loop, nodes, tokens, keys, lambda after: _entries(journal.path, after)),
+        listener=listen(settings.conductor.host, settings.conductor.port),
+        data=settings.conductor.data,
+    )
+
+
+def _chain(settings: Settings, client: httpx.AsyncClient) -> NearChain | None:
+    rpc = settings.conductor.near_rpc
+    return NearChain(rpc, client, settings.conductor.near_sender) if rpc else None
+
+
+def post_checks(runbook: Runbook, settings: Settings) -> list[PostCheckSeen]:
+    """Carry out the post-cutover checks beside a run, from its journal's state.
+
+    Raises:
+        CutoverError: there is no journal, or it cannot be trusted.
+    """
+    check_fit(runbook, settings)
+    path = settings.conductor.data / JOURNAL_FILE
+    with Journal.open_read_only(path) as reader:
+        run = recover(reader, runbook)
+
+    async def carry_out() -> list[PostCheckSeen]:
+        async with _client() as client:
+            checks = PostChecks(
+                runbook, lambda: run, _gateway_access(settings.gateway), client,
+                _chain(settings, client), settings.live.pay,
+                lambda: seal(path, settings), SystemClock().wall_ms,
+            )  # fmt: skip
+            return [await checks.carry_out(check.name) for check in runbook.post_checks]
+
+    return asyncio.run(carry_out())
+
+
+def _entries(path: Path, after: int) -> Iterator[Entry]:
+    with Journal.open_read_only(path) as reader:
+        yield from reader.entries(after)
+
+
+def _key(plane: PlaneSettings) -> str:
+    assert plane.key is not None  # noqa: S101 - settings resolve every key
+    return plane.key.get_secret_value()
+
+
+def _gateway_access(gateway: GatewaySettings | None) -> GatewayAccess | None:
+    if gateway is None or gateway.key is None:
+        return None
+    url = gateway.url or f"http://{gateway.host}:{gateway.port}"
+    secret = gateway.webhook_secret.get_secret_value() if gateway.webhook_secret else ""
+    return GatewayAccess(url, gateway.key.get_secret_value(), secret)
+
+
+def secret_values(settings: Settings) -> dict[str, str]:
+    """Every secret of the configuration by name, to make sure that none is in an archive."""
+    found = {f"planes.{name}": _key(plane) for name, plane in settings.planes.items()}
+    gateway = settings.gateway
+    if gateway is not None and gateway.key is not None:
+        found["gateway.key"] = gateway.key.get_secret_value()
+        if gateway.webhook_secret is not None:
+            found["gateway.webhook_secret"] = gateway.webhook_secret.get_secret_value()
+    return found
+
+
+def seal(journal: Path, settings: Settings | None, output: Path | None = None) -> tuple[Path, str]:
+    """Write the archive of a journal and verify what was written.
+
+    Returns:
+        The file and the journal's head.
+
+    Raises:
+        CutoverError: it could not be made, or does not verify.
+    """
+    target = output or journal.parent / "archive.zip"
+    known = secret_values(settings) if settings is not None else {}
+    made = archive.create(journal, target, versions=versions(), replay=redecide, secrets=known)
+    problems = archive.verify(target, redecide=redecide)
+    if problems:
+        raise CutoverError(f"{target} does not verify: {'; '.join(map(str, problems[:3]))}")
+    return target, made.head
+
+
+def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> GatewayConfig:
+    """A node's configuration from the deployment's file.
+
+    Raises:
+        ConfigurationError: there is no gateway section, or no conductor to be found.
+    """
+    gateway = settings.gateway
+    if gateway is None or gateway.key is None or gateway.state is None:
+        raise ConfigurationError("the configuration has no [gateway] section: add one")
+    data = settings.conductor.data
+    names = runbook_planes or tuple(settings.planes)
+    return GatewayConfig(
+        node=gateway.node,
+        host=gateway.host,
+        port=gateway.port,
+        workers=gateway.workers,
+        client_keys=(gateway.key.get_secret_value(),),
+        planes={
+            name: PlaneEndpoint(settings.planes[name].url, _key(settings.planes[name]))
+            for name in names
+        },
+        conductor_url=gateway.conductor or conductor_url(data),
+        gateway_token=read_token(data / GATEWAY_FILE),
+        state_dir=gateway.state,
+        report_every_ms=gateway.report_every_ms,
+        deadlines_ms={**DEADLINES_MS, **gateway.deadlines_ms},
+    )
+
+
+def conductor_url(data: Path) -> str:
+    """Where the conductor of a data directory listens.
+
+    Raises:
+        ConfigurationError: none does.
+    """
+    path = data / ADDRESS_FILE
+    try:
+        return str(msgspec.json.decode(path.read_bytes())["url"])
+    except (OSError, msgspec.DecodeError, KeyError) as error:
+        raise ConfigurationError(
+            f"no conductor runs with data directory {data} ({path.name} is missing): start one "
+            "with `cutover run RUNBOOK`, or name another directory with --data"
+        ) from error
+
+
+def run_gateway(settings: Settings) -> int:
+    """Be a gateway node until a signal says stop; returns the exit code."""
+    if sys.platform != "linux":
+        raise ConfigurationError("a gateway node needs Linux (shared listening ports)")
+    return node.run(gateway_config(settings))

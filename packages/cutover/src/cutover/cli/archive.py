@@ -1,0 +1,61 @@
+"""`cutover archive`: seal a run in one file, and verify such a file offline."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cutover.app import seal
+from cutover.cli.options import Json
+from cutover.cli.output import say, show_json
+from cutover.journal import archive as sealed
+from cutover.journal.redecide import redecide
+from cutover.settings import load_settings
+
+archive = typer.Typer(help="Seal a run in one file, and verify such a file.", no_args_is_help=True)
+
+
+@archive.command()
+def create(
+    journal: Annotated[Path, typer.Argument(help="The journal.db of a run.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Deployment file: none of its secrets may be inside."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write runbook, journal, canary results, incidents, checks and versions into one file."""
+    settings = load_settings(config) if config else None
+    path, head = seal(journal, settings, output)
+    if json:
+        show_json({"file": str(path), "head": head, "bytes": path.stat().st_size})
+    else:
+        say(f"{path}: written and verified, head {head}")
+
+
+@archive.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="An archive.")],
+    *,
+    expect_head: Annotated[
+        str | None, typer.Option("--expect-head", help="NUMBER:HASH noted elsewhere.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check every part offline, follow the chain, and decide everything again."""
+    findings = sealed.verify(path, redecide=redecide, expect_head=expect_head)
+    if json:
+        show_json({"ok": not findings, "findings": findings})
+    else:
+        for finding in findings:
+            say(str(finding))
+        say(f"{path}: {'does not verify' if findings else 'verifies'}")
+    if findings:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(archive, name="archive")

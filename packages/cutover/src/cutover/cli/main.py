@@ -1,0 +1,74 @@
+"""`cutover`: every verb, one error style, documented exit codes."""
+
+import sys
+
+import structlog
+import typer
+
+from cutover import __version__
+from cutover.cli import (
+    archive,
+    demo,
+    explain,
+    gateway,
+    lint,
+    orders,
+    postcheck,
+    run,
+    schema,
+    status,
+    verify_log,
+)
+from cutover.cli.output import err, out
+from cutover.errors import CutoverError
+
+EXIT_CODES = {
+    0: "done as asked",
+    1: "done, and the answer is no: something is wrong, failed or does not verify",
+    2: "the command line, the configuration or the runbook cannot be used; nothing was started",
+    3: "the order was refused; nothing was changed",
+    4: "the journal cannot be trusted or written",
+    5: "no conductor answers",
+    10: "the run ended without completing: aborted",
+    130: "interrupted",
+}
+
+app = typer.Typer(
+    name="cutover",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Executes a cutover runbook: moves live traffic between two planes, proving each step.",
+    epilog="Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + ".",
+)
+
+
+@app.callback()
+def _common(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+for module in (
+    demo, run, gateway, lint, schema, status, explain, orders, verify_log, postcheck, archive,
+):  # fmt: skip
+    module.register(app)
+
+
+def main() -> None:
+    """Run the CLI; expected trouble becomes one message and its exit code."""
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        app()
+    except CutoverError as error:
+        err.print("[bold red]error[/]: ", end="")
+        err.print(str(error), markup=False)
+        sys.exit(error.exit_code)

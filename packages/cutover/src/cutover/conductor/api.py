@@ -1,0 +1,141 @@
+"""The local control API: operators order and look, gateway nodes subscribe and report.
+
+Every route needs a bearer token of its role; every error has one shape, `{"error", "code"}`.
+Bodies are bounded before they are parsed.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from cutover.conductor.credentials import Tokens
+from cutover.conductor.loop import Loop
+from cutover.conductor.nodes import Nodes
+from cutover.decision.command import Command
+from cutover.decision.fact import Entry
+from cutover.evidence.wire import REPORT_BYTES_MAX, TABLE_WAIT_MS_MAX, parse_report
+
+ORDER_BYTES_MAX: Final = 8 * 1024
+ENTRIES_MAX: Final = 1_000
+_CODES: Final = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
+
+Entries = Callable[[int], Iterator[Entry]]
+
+
+def build_api(
+    loop: Loop, nodes: Nodes, tokens: Tokens, keys: dict[str, str], entries: Entries
+) -> FastAPI:
+    """The API over a running loop.
+
+    Args:
+        loop: the conductor's loop.
+        nodes: told when a node reports.
+        tokens: who may do what.
+        keys: plane name to key, to compare key proofs with.
+        entries: reads journal entries after a number.
+    """
+    api = FastAPI(title="cutover conductor", docs_url=None, redoc_url=None, openapi_url=None)
+    api.add_exception_handler(StarletteHTTPException, _http_error)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    _operator_routes(api, loop, tokens, entries)
+    _gateway_routes(api, loop, nodes, tokens, keys)
+    return api
+
+
+def _operator_routes(api: FastAPI, loop: Loop, tokens: Tokens, entries: Entries) -> None:
+    @api.get("/v1/status")
+    async def status(request: Request) -> Response:
+        _need(request, tokens.is_operator)
+        return _json(loop.engine.status())
+
+    @api.get("/v1/explain")
+    async def explain(request: Request) -> Response:
+        _need(request, tokens.is_operator)
+        return _json(loop.engine.explain())
+
+    @api.get("/v1/entries")
+    async def read(request: Request, after: int = 0, limit: int = 200) -> Response:
+        _need(request, tokens.is_operator)
+        found: list[Entry] = []
+        for entry in entries(max(0, after)):
+            found.append(entry)
+            if len(found) >= min(max(1, limit), ENTRIES_MAX):
+                break
+        return _json(found)
+
+    @api.post("/v1/orders")
+    async def order(request: Request, *, dry_run: bool = False) -> Response:
+        _need(request, tokens.is_operator)
+        body = await _bounded(request, ORDER_BYTES_MAX)
+        try:
+            command: Command = msgspec.json.decode(body, type=Command)
+        except msgspec.DecodeError as error:
+            raise HTTPException(400, f"not an order: {error}") from error
+        refused = loop.engine.refusal(command) if dry_run else loop.order(command)
+        if refused:
+            return _error(409, "refused", refused)
+        return _json(loop.engine.status())
+
+
+def _gateway_routes(
+    api: FastAPI, loop: Loop, nodes: Nodes, tokens: Tokens, keys: dict[str, str]
+) -> None:
+    @api.get("/v1/table")
+    async def table(
+        request: Request, node: str, term: int = 0, generation: int = 0, wait_ms: int = 0
+    ) -> Response:
+        _need(request, tokens.is_gateway)
+        nodes.heard(node[:64])
+        wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
+        new = await loop.wait_table(term, generation, wait)
+        return Response(status_code=204) if new is None else _json(new)
+
+    @api.post("/v1/report")
+    async def report(request: Request) -> Response:
+        _need(request, tokens.is_gateway)
+        body = await _bounded(request, REPORT_BYTES_MAX)
+        try:
+            seen = parse_report(body, keys)
+        except msgspec.DecodeError as error:
+            raise HTTPException(400, f"not a report: {error}") from error
+        await nodes.reported(seen)
+        return Response(status_code=204)
+
+
+def _need(request: Request, admits: Callable[[str], bool]) -> None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not admits(token):
+        raise HTTPException(401, "a bearer token of this route's role is needed")
+
+
+async def _bounded(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limit:
+            raise HTTPException(413, f"a body of more than {limit} bytes")
+    return bytes(body)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def _error(status: int, code: str, text: str) -> Response:
+    return _json({"error": text, "code": code}, status)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for this class
+    code = _CODES.get(error.status_code, "bad_request")
+    return _error(error.status_code, code, str(error.detail))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    first = error.errors()[0]
+    return _error(400, "bad_request", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")

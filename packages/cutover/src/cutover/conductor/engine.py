@@ -1,0 +1,133 @@
+"""Journal, fold, decide: the synchronous heart of the conductor.
+
+Facts become entries, entries become state, state becomes decisions, and all of it is durable
+before anybody may act on it: facts and the decisions that follow from them are one transaction.
+If that transaction fails, nothing has happened.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from cutover.clock import ObservedClock
+from cutover.conductor.ports import Memory
+from cutover.decision.ahead import next_decision
+from cutover.decision.command import Command
+from cutover.decision.fact import Entry, Fact
+from cutover.decision.fold import apply
+from cutover.decision.kinds import Hold
+from cutover.decision.orders import refusal
+from cutover.decision.run import Run
+from cutover.decision.status import Explanation, Status, explain, status_of
+from cutover.decision.step import table_for
+from cutover.decision.wanted import Wanted, wanted
+from cutover.errors import JournalError
+from cutover.evidence.observation import OrderRefused, Snapshot
+from cutover.routing.table import RoutingTable
+from cutover.runbook.document import Runbook
+
+MOVES_A_STEP_MAX = 8
+"""Moves that may follow from one fact; more means that two rules undo each other."""
+
+SNAPSHOT_EVERY = 5_000
+"""Entries between snapshots; bounds what a restart must fold."""
+
+
+class Engine:
+    """The state of a run and the only way to change it.
+
+    Args:
+        runbook: what was agreed.
+        run: the state that the journal folds to.
+        memory: the journal.
+        clock: stamps.
+    """
+
+    def __init__(self, runbook: Runbook, run: Run, memory: Memory, clock: ObservedClock) -> None:
+        self.runbook = runbook
+        self.run = run
+        self._memory = memory
+        self._clock = clock
+        self._snapshot_due = run.seq + SNAPSHOT_EVERY
+
+    def now_ms(self) -> int:
+        """Observed milliseconds; never before the newest entry."""
+        return max(self._clock.now_ms(), self.run.at)
+
+    def advance(self, facts: Sequence[Fact]) -> list[Entry]:
+        """Journal facts and everything that follows from them, then make it the state.
+
+        Args:
+            facts: seen or ordered since the last call; empty to let time alone speak.
+
+        Returns:
+            The new entries, decisions included; empty when nothing changed.
+
+        Raises:
+            JournalError: nothing was written and the state is unchanged.
+        """
+        now, run = self.now_ms(), self.run
+        entries: list[Entry] = []
+        for fact in facts:
+            run = self._fold(run, entries, now, fact)
+            run = self._follow(run, entries, now)
+        run = self._follow(run, entries, now)
+        if not entries:
+            return []
+        written = self._memory.append([e.fact for e in entries], now, self._clock.wall_ms())
+        if [e.seq for e in written] != [e.seq for e in entries]:
+            raise JournalError(
+                f"entries were numbered {written[0].seq}.., expected {entries[0].seq}..; "
+                "another writer has the journal, stop it and start again"
+            )
+        self.run = run
+        return written + self._snapshot()
+
+    def order(self, command: Command) -> tuple[str, list[Entry]]:
+        """Take an operator's order: the refusal (empty when admitted) and the new entries."""
+        if why := self.refusal(command):
+            refused = OrderRefused(type(command).__name__, command.actor[:80], why)
+            return why, self.advance([refused])
+        return "", self.advance([command])
+
+    def refusal(self, command: Command) -> str:
+        """Why an order would be refused now; empty when it would be admitted."""
+        return refusal(self.runbook, self.run, command)
+
+    def table(self) -> RoutingTable:
+        """The routing table that should be in force."""
+        return table_for(self.runbook, self.run)
+
+    def wanted(self) -> Wanted:
+        """Evidence to gather now."""
+        return wanted(self.runbook, self.run, self.now_ms())
+
+    def status(self) -> Status:
+        """How the run stands."""
+        return status_of(self.runbook, self.run, self.now_ms())
+
+    def explain(self) -> Explanation:
+        """Why it stands there."""
+        return explain(self.runbook, self.run, self.now_ms())
+
+    def _fold(self, run: Run, entries: list[Entry], now: int, fact: Fact) -> Run:
+        entry = Entry(run.seq + 1, now, 0, fact)
+        entries.append(entry)
+        return apply(self.runbook, run, entry)
+
+    def _follow(self, run: Run, entries: list[Entry], now: int) -> Run:
+        for _ in range(MOVES_A_STEP_MAX):
+            decision = next_decision(self.runbook, run, now)
+            if decision is None:
+                return run
+            run = self._fold(run, entries, now, decision)
+            if isinstance(decision, Hold):
+                return run
+        raise AssertionError(f"more than {MOVES_A_STEP_MAX} moves follow from entry {run.seq}")
+
+    def _snapshot(self) -> list[Entry]:
+        if self.run.seq < self._snapshot_due:
+            return []
+        self._snapshot_due = self.run.seq + SNAPSHOT_EVERY
+        digest = self._memory.save_snapshot(self.run.seq, msgspec.json.encode(self.run))
+        return self.advance([Snapshot(self.run.seq, digest)])

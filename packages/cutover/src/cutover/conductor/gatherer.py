@@ -1,0 +1,81 @@
+"""Gathers the evidence that the core asks for: live intents, preconditions, post-cutover checks.
+
+One thing at a time, and only while it is wanted; what comes back is an observation like any other.
+"""
+
+from cutover.conductor.loop import Loop
+from cutover.conductor.ports import Chain, Inspector, PlaneClient
+from cutover.decision.wanted import Wanted
+from cutover.evidence.answers import read_live
+from cutover.evidence.observation import LiveIntent
+from cutover.runbook.document import Runbook
+from cutover.runbook.intent import Intent
+
+
+class Gatherer:
+    """Carries out what `wanted` names.
+
+    Args:
+        runbook: deadlines.
+        loop: asked what is wanted, told what was seen.
+        candidate: where live intents are executed.
+        texts: what is said to the candidate for each live intent.
+        chain: where a named transaction is looked up; None when none is configured.
+        inspector: preconditions and post-cutover checks.
+    """
+
+    def __init__(
+        self,
+        runbook: Runbook,
+        loop: Loop,
+        candidate: PlaneClient,
+        texts: dict[Intent, str],
+        chain: Chain | None,
+        inspector: Inspector,
+    ) -> None:
+        self._runbook = runbook
+        self._loop = loop
+        self._candidate = candidate
+        self._texts = texts
+        self._chain = chain
+        self._inspector = inspector
+
+    async def run(self) -> None:
+        """Gather until cancelled."""
+        while True:
+            want = self._loop.engine.wanted()
+            if want == Wanted():
+                await self._loop.wait_changed()
+                continue
+            for check in want.preconditions:
+                await self._loop.submit(await self._inspector.precondition(check))
+            if want.live is not None:
+                await self._loop.submit(await self._live(want.live))
+            for name in want.post_checks:
+                await self._loop.submit(await self._inspector.post_check(name))
+            await self._loop.wait_changed()
+
+    async def _live(self, intent: Intent) -> LiveIntent:
+        run = self._loop.engine.run
+        seen = run.live.get(intent)
+        # After a crash the same execution has the same key, so that the plane does not pay again.
+        key = f"live-{run.id}-{run.generation}-{intent}-{seen.seq if seen is not None else 0}"
+        deadline = self._runbook.timing.live_intent_deadline_ms
+        answer = await self._candidate.process(self._texts[intent], deadline, idempotency_key=key)
+        found = read_live(self._candidate.name, intent, answer)
+        if not found.ok or intent is not Intent.PAY:
+            return found
+        return await self._settled(found)
+
+    async def _settled(self, found: LiveIntent) -> LiveIntent:
+        """A payment counts once its transaction is final on the chain, where one can be asked."""
+        reference = found.evidence["transaction"]
+        if self._chain is None:
+            if self._runbook.rehearsal:
+                reasons = (*found.reasons, "reported only: no near_rpc is configured")
+                return LiveIntent(found.plane, found.intent, True, reasons, found.evidence)
+            reasons = ("the transaction cannot be looked up: configure near_rpc",)
+            return LiveIntent(found.plane, found.intent, False, reasons, found.evidence)
+        good, text = await self._chain.transaction(reference)
+        evidence = {**found.evidence, "chain": text}
+        return LiveIntent(found.plane, found.intent, good is True, (*found.reasons, text), evidence)

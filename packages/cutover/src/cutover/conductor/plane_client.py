@@ -1,0 +1,89 @@
+"""A plane over HTTP: bounded answers, hard deadlines, and never an exception to the caller."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import msgspec
+
+from cutover.evidence.planes import DETAIL_CHARS_MAX, Answer
+
+ANSWER_BYTES_MAX = 256 * 1024
+
+
+class HttpPlane:
+    """The HTTP contract of one plane (controller-contract §1).
+
+    Args:
+        name: the plane's name in the runbook.
+        url: base address.
+        key: `x-agent-api-key` of this plane.
+        client: shared connections; TLS is verified by it.
+    """
+
+    def __init__(self, name: str, url: str, key: str, client: httpx.AsyncClient) -> None:
+        self.name = name
+        self.url = url.rstrip("/")
+        self._key = key
+        self._client = client
+
+    async def get(self, path: str, deadline_ms: int) -> Answer:
+        """Ask `/ready` or `/health`; no key is needed for either."""
+        return await self._ask("GET", path, deadline_ms)
+
+    async def canary(self, deadline_ms: int) -> Answer:
+        """`POST /canary/run`, with the key for planes that ask for one."""
+        return await self._ask("POST", "/canary/run", deadline_ms, key=self._key)
+
+    async def process(self, text: str, deadline_ms: int, *, idempotency_key: str = "") -> Answer:
+        """Execute a text on the plane itself."""
+        body = {"text": text, "author": "cutover-live", "type": "web"}
+        headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
+        return await self._ask(
+            "POST", "/process", deadline_ms, key=self._key, body=body, headers=headers
+        )
+
+    async def knock(self, key: str | None, deadline_ms: int) -> Answer:
+        """`POST /process` with a wrong key or none; a plane must refuse it."""
+        body = {"text": "help", "author": "cutover-knock", "type": "web"}
+        return await self._ask("POST", "/process", deadline_ms, key=key, body=body)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        deadline_ms: int,
+        *,
+        key: str | None = None,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        sent = dict(headers or {})
+        if key is not None:
+            sent["x-agent-api-key"] = key
+        try:
+            async with asyncio.timeout(deadline_ms / 1000):
+                return await fetch(self._client, method, self.url + path, headers=sent, json=body)
+        except TimeoutError:
+            return Answer(None, error=f"no whole answer within {deadline_ms} ms")
+        except httpx.HTTPError as error:
+            return Answer(None, error=f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX])
+
+
+async def fetch(client: httpx.AsyncClient, method: str, url: str, **request: Any) -> Answer:
+    """One bounded request.
+
+    Raises:
+        httpx.HTTPError: the connection failed.
+    """
+    async with client.stream(method, url, **request) as response:
+        raw = bytearray()
+        async for part in response.aiter_bytes():
+            raw += part
+            if len(raw) > ANSWER_BYTES_MAX:
+                return Answer(None, error=f"answer of more than {ANSWER_BYTES_MAX} bytes")
+    text = raw[:DETAIL_CHARS_MAX].decode(errors="replace")
+    try:
+        return Answer(response.status_code, msgspec.json.decode(raw), text)
+    except msgspec.DecodeError:
+        return Answer(response.status_code, None, text)

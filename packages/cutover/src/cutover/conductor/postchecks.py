@@ -1,0 +1,185 @@
+"""Carries out the four post-cutover checks, for real, through the gateway as a client would."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from cutover.conductor.config import GatewayAccess
+from cutover.conductor.plane_client import fetch
+from cutover.conductor.ports import Chain
+from cutover.decision.run import Run
+from cutover.errors import CutoverError
+from cutover.evidence.answers import read_live
+from cutover.evidence.observation import PostCheckSeen
+from cutover.evidence.planes import Answer
+from cutover.runbook.document import Runbook
+from cutover.runbook.gate import PostCheckName
+from cutover.runbook.intent import Intent
+
+DEADLINE_SECONDS = 60.0
+STALE_SECONDS = 3_600
+
+
+class PostChecks:
+    """The checks of a finished rollout.
+
+    Args:
+        runbook: names of the planes; whether this is a rehearsal.
+        run: gives the state now.
+        access: how a client reaches the gateway; None when not configured.
+        client: shared connections.
+        chain: where a receipt's transaction is looked up; None when not configured.
+        pay: the text of a tiny payment.
+        archive: writes and verifies the archive; returns its path and head.
+        wall_ms: the wall clock, for webhook timestamps.
+    """
+
+    def __init__(
+        self,
+        runbook: Runbook,
+        run: Callable[[], Run],
+        access: GatewayAccess | None,
+        client: httpx.AsyncClient,
+        chain: Chain | None,
+        pay: str,
+        archive: Callable[[], tuple[Path, str]],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._runbook = runbook
+        self._run = run
+        self._access = access
+        self._client = client
+        self._chain = chain
+        self._pay = pay
+        self._archive = archive
+        self._wall_ms = wall_ms
+
+    async def carry_out(self, name: PostCheckName) -> PostCheckSeen:
+        """Carry out one check."""
+        if name is PostCheckName.ARCHIVE:
+            return await self._archived()
+        if self._access is None:
+            reason = "no gateway address is configured: set gateway.url and gateway.client_key"
+            return PostCheckSeen(name, False, (reason,), {})
+        match name:
+            case PostCheckName.UPSTREAM_AND_KEYS:
+                return await self._upstream(self._access)
+            case PostCheckName.WEBHOOK_SIGNATURES:
+                return await self._webhooks(self._access)
+            case PostCheckName.RECEIPT_TRANSACTION:
+                return await self._receipt(self._access)
+
+    async def _ask(self, method: str, url: str, **request: Any) -> Answer:
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await fetch(self._client, method, url, **request)
+        except TimeoutError:
+            return Answer(None, error=f"no whole answer within {DEADLINE_SECONDS:g} s")
+        except httpx.HTTPError as error:
+            return Answer(None, error=f"{type(error).__name__}: {error}")
+
+    async def _upstream(self, access: GatewayAccess) -> PostCheckSeen:
+        """The web route's answer names the active plane, and every node proved its keys."""
+        candidate, run = self._runbook.candidate, self._run()
+        headers = {"x-agent-api-key": access.client_key}
+        body = {"text": "help", "userId": "cutover-postcheck"}
+        agent = await self._ask("POST", f"{access.url}/api/agent", headers=headers, json=body)
+        direct = {"text": "help", "author": "cutover-postcheck", "type": "web"}
+        stamped = await self._ask("POST", f"{access.url}/process", headers=headers, json=direct)
+        routed, own = agent.field("execution", "plane"), stamped.field("plane")
+        unproved = [name for name, node in run.nodes.items() if node.keys_match is not True]
+        reasons = [
+            f"/api/agent was answered by {routed!r} at {agent.field('execution', 'upstream')}"
+        ]
+        reasons.append(f"the plane stamps itself {own!r}" if own else "the plane stamps no answer")
+        reasons.append(
+            f"keys not proved by {', '.join(unproved)}"
+            if unproved
+            else "every node proved its keys"
+        )
+        ok = routed == candidate and own in (None, candidate) and not unproved and bool(run.nodes)
+        if own is None and not self._runbook.rehearsal:
+            ok = False
+        return _seen(PostCheckName.UPSTREAM_AND_KEYS, ok, reasons, {"plane": str(routed)})
+
+    async def _webhooks(self, access: GatewayAccess) -> PostCheckSeen:
+        """A valid signature is taken; a wrong, a stale and a repeated one are not."""
+        now, url = self._wall_ms() // 1000, f"{access.url}/webhook/pingpay"
+        run = self._run()
+        event = f"whevt_cutover_{run.id}_{run.seq}"
+        body = msgspec.json.encode({"id": event, "type": "payment.success", "data": {}})
+        secret = access.webhook_secret
+        deliveries = {
+            "wrong": (now, "0" * 64, 401),
+            "stale": (now - STALE_SECONDS, _sign(secret, now - STALE_SECONDS, body), 401),
+            "valid": (now, _sign(secret, now, body), 200),
+            "replay": (now, _sign(secret, now, body), 401),
+        }
+        needed = {"wrong", "valid"} if self._runbook.rehearsal else set(deliveries)
+        if not secret:
+            deliveries = {"wrong": deliveries["wrong"]}
+        results: dict[str, str] = {}
+        ok = bool(secret) or self._runbook.rehearsal
+        for kind, (at, signature, expected) in deliveries.items():
+            headers = _webhook_headers(event, at, signature)
+            answer = await self._ask("POST", url, headers=headers, content=body)
+            results[kind] = f"{answer.status}, expected {expected}"
+            ok = ok and (answer.status == expected or kind not in needed)
+        reasons = [f"{kind} signature: {result}" for kind, result in results.items()]
+        if not secret:
+            reasons.append(
+                "a valid delivery was not tried: no gateway.webhook_secret is configured"
+            )
+        return _seen(PostCheckName.WEBHOOK_SIGNATURES, ok, reasons, results)
+
+    async def _receipt(self, access: GatewayAccess) -> PostCheckSeen:
+        """A payment through the gateway names a transaction that the chain knows."""
+        run = self._run()
+        headers = {"x-agent-api-key": access.client_key}
+        headers["idempotency-key"] = f"receipt-{run.id}-{run.generation}-{run.seq}"
+        body = {"text": self._pay, "author": "cutover-postcheck", "type": "web"}
+        answer = await self._ask("POST", f"{access.url}/process", headers=headers, json=body)
+        found = read_live(self._runbook.candidate, Intent.PAY, answer)
+        if not found.ok:
+            return _seen(PostCheckName.RECEIPT_TRANSACTION, False, found.reasons, found.evidence)
+        if self._chain is None:
+            reasons = (*found.reasons, "reported only: no near_rpc is configured")
+            ok = self._runbook.rehearsal
+            return _seen(PostCheckName.RECEIPT_TRANSACTION, ok, reasons, found.evidence)
+        good, text = await self._chain.transaction(found.evidence["transaction"])
+        reasons = (*found.reasons, text)
+        return _seen(PostCheckName.RECEIPT_TRANSACTION, good is True, reasons, found.evidence)
+
+    async def _archived(self) -> PostCheckSeen:
+        """Canary and incident logs are in a sealed archive that verifies."""
+        try:
+            path, head = await asyncio.to_thread(self._archive)
+        except (CutoverError, OSError) as error:
+            return _seen(PostCheckName.ARCHIVE, False, [str(error)], {})
+        reasons = [f"{path.name} written and verified, journal head {head[:16]}"]
+        return _seen(PostCheckName.ARCHIVE, True, reasons, {"file": path.name, "head": head})
+
+
+def _seen(
+    name: PostCheckName, ok: bool, reasons: list[str] | tuple[str, ...], evidence: dict[str, str]
+) -> PostCheckSeen:
+    return PostCheckSeen(name, ok, tuple(reasons), evidence)
+
+
+def _sign(secret: str, at: int, body: bytes) -> str:
+    return hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+def _webhook_headers(event: str, at: int, signature: str) -> dict[str, str]:
+    return {
+        "content-type": "application/json",
+        "x-ping-event-id": event,
+        "x-ping-timestamp": str(at),
+        "x-ping-signature": signature,
+    }

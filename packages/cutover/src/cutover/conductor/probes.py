@@ -1,0 +1,109 @@
+"""What is looked at all the time: readiness, our own reference, canary rounds, attestation.
+
+Each probe keeps its own pace from a fixed start, so that a slow answer delays nothing else and a
+missed beat is skipped rather than made up for. Probes observe; they conclude nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from cutover.conductor.ports import PlaneClient, Reference
+from cutover.decision.fact import Fact
+from cutover.evidence import observation as seen
+from cutover.evidence.planes import read_attestation, read_canary, read_readiness
+from cutover.runbook.document import Runbook
+
+T = TypeVar("T")
+Submit = Callable[[Fact], Awaitable[None]]
+
+
+async def every(interval_ms: int, beat: Callable[[], Awaitable[None]]) -> None:
+    """Call `beat` at a fixed pace for ever; the first call is at once."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        await beat()
+        due += interval_ms / 1000
+        late = loop.time() - due
+        if late > 0:
+            due += interval_ms / 1000 * (late // (interval_ms / 1000) + 1)
+        await asyncio.sleep(due - loop.time())
+
+
+class Probes:
+    """The standing probes of a run.
+
+    Args:
+        runbook: cadence and deadlines.
+        planes: fallback first.
+        reference: our own connectivity, None when none is configured.
+        submit: where observations go.
+    """
+
+    def __init__(
+        self,
+        runbook: Runbook,
+        planes: Sequence[PlaneClient],
+        reference: Reference | None,
+        submit: Submit,
+    ) -> None:
+        self._timing = runbook.timing
+        self._runbook = runbook
+        self._planes = planes
+        self._reference = reference
+        self._reference_ok = True
+        self._submit = submit
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        timing = self._timing
+        async with asyncio.TaskGroup() as group:
+            for plane in self._planes:
+                beat = _bound(self.readiness, plane)
+                group.create_task(every(timing.readiness_every_ms, beat))
+            group.create_task(every(timing.canary_every_ms, self.canary))
+            group.create_task(every(timing.attestation_every_ms, self.attestation))
+            if self._reference is not None:
+                beat = _bound(self.reference, self._reference)
+                group.create_task(every(timing.readiness_every_ms, beat))
+
+    async def readiness(self, plane: PlaneClient) -> None:
+        """One look at `/ready` and `/health`."""
+        deadline = self._timing.readiness_deadline_ms
+        ready, health = await asyncio.gather(
+            plane.get("/ready", deadline), plane.get("/health", deadline)
+        )
+        await self._submit(read_readiness(plane.name, ready, health))
+
+    async def canary(self) -> None:
+        """One canary round: both planes at the same instant.
+
+        A plane that gives no verdict while our own reference fails is not to blame: the round is
+        left out, and a canary rule without fresh rounds is blind.
+        """
+        deadline = self._timing.canary_deadline_ms
+        answers = await asyncio.gather(*(plane.canary(deadline) for plane in self._planes))
+        if not self._reference_ok and any(answer.status is None for answer in answers):
+            return
+        pairs = zip(self._planes, answers, strict=True)
+        verdicts = tuple(read_canary(plane.name, answer) for plane, answer in pairs)
+        await self._submit(seen.CanaryRound(scheduled=True, verdicts=verdicts))
+
+    async def attestation(self) -> None:
+        """One look at what the candidate says it is."""
+        candidate = next(p for p in self._planes if p.name == self._runbook.candidate)
+        health = await candidate.get("/health", self._timing.attestation_deadline_ms)
+        needed = self._runbook.attestation_gate().evidence
+        await self._submit(read_attestation(candidate.name, health, needed))
+
+    async def reference(self, reference: Reference) -> None:
+        """One look at our own connectivity; journaled while it fails, and when it recovers."""
+        ok, detail = await reference.reachable(self._timing.readiness_deadline_ms)
+        if not ok or ok != self._reference_ok:
+            await self._submit(seen.Reference(ok=ok, detail=detail))
+        self._reference_ok = ok
+
+
+def _bound(beat: Callable[[T], Awaitable[None]], of: T) -> Callable[[], Awaitable[None]]:
+    return lambda: beat(of)

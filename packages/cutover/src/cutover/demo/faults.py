@@ -1,0 +1,120 @@
+"""What can be made to go wrong in a demo, and how the run must end then.
+
+Each fault is injected in the world (a plane, a rail, a process, the link), never in the product.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cutover.clock import pause
+from cutover.demo.world import World
+
+CRASH_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        name: as in `--fault NAME`.
+        says: what happens, in a sentence.
+        stage: injected once this stage is open ...
+        unlocked: ... and, if set, `pay` is unlocked in it.
+        inject: makes it happen.
+        result: `complete`, `rolled_back` or `held`.
+        rule: rollback condition or reason code that must have decided; empty for none.
+        failed_max: client requests that may fail by the fault's own nature; None: not bounded.
+        relay: needs the link between gateway and conductor.
+    """
+
+    name: str
+    says: str
+    stage: str
+    unlocked: bool
+    inject: Callable[[World], None]
+    result: str
+    rule: str
+    failed_max: int | None
+    relay: bool = False
+
+
+def _misconfigure(world: World) -> None:
+    world.processes.stop("phala")
+    world.start_plane("phala", PING_PAY_API_KEY="")
+
+
+def _rails_fail(world: World) -> None:
+    world.set_faults(
+        [
+            {"service": "ping", "kind": "status", "status": 503, "plane": "phala"},
+            {"service": "hot", "kind": "status", "status": 503, "plane": "phala"},
+        ]
+    )
+
+
+def _payments_fail(world: World) -> None:
+    fault = {"service": "near", "operation": "send_tx", "kind": "wrong"}
+    world.set_faults([{**fault, "variant": "failed_receipt", "plane": "phala"}])
+
+
+def _guest_agent_gone(world: World) -> None:
+    world.guest_agent_gone.touch()
+
+
+def _fallback_down(world: World) -> None:
+    world.processes.kill("hetzner")
+
+
+def _conductor_crash(world: World) -> None:
+    world.processes.kill("conductor")
+    pause(CRASH_SECONDS)
+    world.start_conductor()
+
+
+def _gateway_crash(world: World) -> None:
+    world.processes.kill("gateway")
+    world.start_gateway()
+
+
+def _table_rejected(world: World) -> None:
+    world.set_link("corrupt")
+
+
+_ALL: Final = (
+    Fault(
+        "not-ready", "phala is redeployed without its Ping key: /ready answers 503",
+        "mixed", False, _misconfigure, "rolled_back", "not-ready", None,
+    ),
+    Fault(
+        "canary-fails", "both payment rails fail for phala: its canary says ok=false",
+        "canary", False, _rails_fail, "rolled_back", "canary-failed", 0,
+    ),
+    Fault(
+        "payments-fail", "phala's NEAR transactions fail on chain",
+        "mixed", True, _payments_fail, "rolled_back", "payments-failed", None,
+    ),
+    Fault(
+        "attestation-lost", "phala's guest agent goes away: teeWallet=mock",
+        "mixed", False, _guest_agent_gone, "rolled_back", "attestation-lost", 0,
+    ),
+    Fault(
+        "fallback-down", "hetzner is killed while it still answers half of everything",
+        "mixed", False, _fallback_down, "held", "sick:hetzner", None,
+    ),
+    Fault(
+        "conductor-crash", "the conductor is killed with SIGKILL and started again",
+        "canary", False, _conductor_crash, "complete", "", 0,
+    ),
+    Fault(
+        "gateway-crash", "the gateway is killed with SIGKILL and started again",
+        "mixed", False, _gateway_crash, "complete", "", None,
+    ),
+    Fault(
+        "table-rejected", "the link to the conductor falsifies routing tables",
+        "canary", False, _table_rejected, "held", "table_rejected", 0, True,
+    ),
+)  # fmt: skip
+
+FAULTS: Final[Mapping[str, Fault]] = {fault.name: fault for fault in _ALL}

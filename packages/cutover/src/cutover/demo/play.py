@@ -1,0 +1,269 @@
+"""One demo from curtain to curtain: start the world, follow the run, inject, judge, stop."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cutover.clock import SystemClock, pause
+from cutover.decision.fact import Entry
+from cutover.decision.kinds import AbortRun, Hold, OpenStage, Returned, RollBack, UnlockIntent
+from cutover.decision.run import Phase, Run
+from cutover.decision.status import Status
+from cutover.demo.faults import Fault
+from cutover.demo.follow import Follower
+from cutover.demo.line import Line
+from cutover.demo.processes import DemoError
+from cutover.demo.world import World
+from cutover.runbook.document import Runbook
+from cutover.runbook.intent import LEADING, Intent
+
+LOOK_SECONDS = 0.1
+REST_SECONDS = 5.0
+"""How long a run that came to rest is watched: nothing may move, nobody may fail."""
+
+DEADLINE_SECONDS = 170.0
+
+
+@dataclass
+class StageSeen:
+    """What a demo shows of a stage."""
+
+    name: str
+    entered_s: float
+    gates: dict[str, str]
+    observed_split: dict[str, float] = field(default_factory=dict)
+    requests: dict[str, int] = field(default_factory=dict)
+    soaked_s: float = 0.0
+
+
+@dataclass
+class Result:
+    """How a demo ended; `as_json` is the last thing that `--json` prints."""
+
+    fault: str
+    result: str
+    rule: str
+    expected: str
+    stages: list[StageSeen]
+    requests: dict[str, Any]
+    seconds_to_all_back: float | None
+    problems: list[str]
+    journal: str
+    archive: str
+    weak: bool
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended as the runbook says."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """One document; shares are fractions of requests."""
+        stages = [vars(stage) for stage in self.stages]
+        split = self.stages[-1].observed_split if self.stages else {}
+        return {**vars(self), "stages": stages, "observed_split": split, "ok": self.ok}
+
+
+class Play:
+    """A demo in progress.
+
+    Args:
+        runbook: what is executed.
+        path: its file.
+        folder: where everything goes.
+        fault: what goes wrong, None for nothing.
+        tell: prints a line of progress.
+    """
+
+    def __init__(
+        self, runbook: Runbook, path: Path, folder: Path, fault: Fault | None, tell: Line
+    ) -> None:
+        self._runbook = runbook
+        self._fault = fault
+        self._line = tell
+        self._clock = SystemClock()
+        self._began = self._clock.monotonic_ms()
+        self._world = World(folder, path, relay=fault is not None and fault.relay)
+        self._follower = Follower(runbook, self._world.data / "journal.db", self._tell)
+        self._stages: list[StageSeen] = []
+        self._injected_wall = 0
+        self._failed_before = 0
+        self._returned_wall = 0
+        self._rule = ""
+        self._share_at_cause: dict[Intent, int] = {}
+
+    def run(self) -> Result:
+        """Play it to the end; the world is stopped whatever happens.
+
+        Raises:
+            CutoverError: the world could not be set up.
+        """
+        try:
+            self._world.start()
+            self._line("the world is up: rails, hetzner, phala, conductor, gateway; clients begin")
+            self._world.start_traffic()
+            self._follow()
+            return self._judge()
+        finally:
+            self._world.stop()
+
+    def _follow(self) -> None:
+        rested_ms = 0
+        until = self._clock.monotonic_ms() + int(DEADLINE_SECONDS * 1000)
+        while self._clock.monotonic_ms() < until:
+            self._follower.look()
+            self._maybe_inject()
+            now = self._clock.monotonic_ms()
+            if not self._at_rest():
+                rested_ms = 0
+            elif rested_ms == 0:
+                rested_ms = now
+            elif now - rested_ms > self._rest_ms():
+                return
+            pause(LOOK_SECONDS)
+        raise DemoError(
+            f"the run did not come to rest within {DEADLINE_SECONDS:g} s: "
+            f"{self._follower.status().line()}"
+        )
+
+    def _rest_ms(self) -> int:
+        """A completed run is over; one that rests is watched for a while."""
+        return 0 if self._follower.run.phase is Phase.COMPLETE else int(REST_SECONDS * 1000)
+
+    def _at_rest(self) -> bool:
+        run = self._follower.run
+        if run.phase in (Phase.COMPLETE, Phase.ABORTED, Phase.ROLLED_BACK):
+            return True
+        wants_hold = self._fault is not None and self._fault.result == "held"
+        return wants_hold and self._injected_wall > 0 and self._held_by(run) != ""
+
+    def _held_by(self, run: Run) -> str:
+        codes = [reason.code for reason in run.reasons]
+        wanted = self._fault.rule if self._fault else ""
+        return wanted if wanted in codes else ""
+
+    def _maybe_inject(self) -> None:
+        fault, run = self._fault, self._follower.run
+        if fault is None or self._injected_wall or self._follower.stage() != fault.stage:
+            return
+        if run.soak.observed_ms == 0 or (fault.unlocked and not self._settled_there(run)):
+            return
+        self._failed_before = int(self._world.traffic()["failed"])
+        self._share_at_cause = self._shares()
+        self._line(f"fault: {fault.says}")
+        self._injected_wall = self._clock.wall_ms()
+        fault.inject(self._world)
+
+    def _settled_there(self, run: Run) -> bool:
+        return Intent.PAY in run.unlocked and bool(run.payments)
+
+    def _shares(self) -> dict[Intent, int]:
+        return {i: share.table_bp for i, share in self._follower.status().shares.items()}
+
+    def _tell(self, entry: Entry, before: Run, status: Status) -> None:
+        match entry.fact:
+            case OpenStage() as move:
+                self._close_stage(before)
+                self._open_stage(entry, move)
+            case UnlockIntent() as move:
+                self._line(f"unlocked: {move.intent} in {move.stage}: {move.reasons[0].text}")
+            case RollBack() | AbortRun() as move:
+                self._close_stage(before)
+                self._rule = move.rule
+                kind = type(move).__name__
+                self._line(f"{kind} by {move.rule}: {move.reasons[0].text}")
+            case Returned() as move:
+                self._returned_wall = entry.wall_ms
+                self._line(move.reasons[0].text)
+            case Hold() as hold:
+                self._line(f"  {status.stage or status.phase}: {hold.reasons[0].text}", quiet=True)
+            case _:
+                pass
+
+    def _open_stage(self, entry: Entry, move: OpenStage) -> None:
+        gates = {r.code.removeprefix("gate:"): r.text for r in move.reasons}
+        entered = (self._clock.monotonic_ms() - self._began) / 1000
+        self._stages.append(StageSeen(move.stage, round(entered, 1), gates))
+        self._line(f"stage {move.stage} is open (entry {entry.seq})")
+        for gate, text in gates.items():
+            self._line(f"    {gate}: {text}")
+
+    def _close_stage(self, run: Run) -> None:
+        if not self._stages or run.stage < 0:
+            return
+        split, requests, words = {}, {}, []
+        for intent in LEADING:
+            there = run.split.get(f"{intent}|{self._runbook.candidate}", 0)
+            total = there + run.split.get(f"{intent}|{self._runbook.fallback}", 0)
+            requests[intent.value] = total
+            if total:
+                split[intent.value] = round(there / total, 4)
+                words.append(f"{intent} {there / total:.1%} of {total}")
+        seen = self._stages[-1]
+        seen.observed_split, seen.requests = split, requests
+        seen.soaked_s = run.soak.observed_ms / 1000
+        candidate = self._runbook.candidate
+        self._line(f"    observed on {candidate}: {', '.join(words) or 'no requests'}")
+
+    def _judge(self) -> Result:
+        self._world.processes.stop("traffic")
+        self._follower.look()
+        run = self._follower.run
+        if run.phase in (Phase.COMPLETE, Phase.RUNNING, Phase.CHECKING):
+            self._close_stage(run)
+        traffic = self._world.traffic()
+        requests = {k: traffic[k] for k in ("total", "ok", "failed", "refused")}
+        requests["failures"] = traffic.get("failures", [])
+        held = self._held_by(run)
+        result = "held" if held else run.phase.value
+        back = self._returned_wall or (self._first_hold_wall() if held else 0)
+        took = (back - self._injected_wall) / 1000 if back and self._injected_wall else None
+        archive = self._world.data / "archive.zip"
+        return Result(
+            fault=self._fault.name if self._fault else "",
+            result=result,
+            rule=self._rule or held,
+            expected=self._fault.result if self._fault else "complete",
+            stages=self._stages,
+            requests=requests,
+            seconds_to_all_back=took if self._returned_wall else None,
+            problems=self._problems(run, result, requests),
+            journal=str(self._world.data / "journal.db"),
+            archive=str(archive) if archive.exists() else "",
+            weak=run.weak,
+            seconds=round((self._clock.monotonic_ms() - self._began) / 1000, 1),
+        )
+
+    def _first_hold_wall(self) -> int:
+        return self._follower.wall_ms
+
+    def _problems(self, run: Run, result: str, requests: dict[str, Any]) -> list[str]:
+        problems = []
+        wanted = self._fault.result if self._fault else "complete"
+        if result != wanted:
+            problems.append(f"the run is {result}, expected {wanted}")
+        if self._fault is not None and not self._injected_wall:
+            problems.append("the fault was never injected")
+        if (
+            self._fault
+            and self._fault.rule
+            and self._fault.rule not in (self._rule, self._held_by(run))
+        ):
+            problems.append(f"decided by {self._rule or 'nothing'}, expected {self._fault.rule}")
+        allowed = self._fault.failed_max if self._fault else 0
+        if allowed is not None and requests["failed"] > allowed:
+            problems.append(f"{requests['failed']} client requests failed, at most {allowed} may")
+        if requests["total"] == 0:
+            problems.append("no client request was made")
+        if result == "held":
+            problems += self._exposure_rose()
+        return problems
+
+    def _exposure_rose(self) -> list[str]:
+        now = self._shares()
+        return [
+            f"{intent} rose to {bp / 100:g}% while the run should hold"
+            for intent, bp in now.items()
+            if bp > self._share_at_cause.get(intent, 0)
+        ]

@@ -1,0 +1,235 @@
+"""The demo's world: rails, two planes, a guest agent, a conductor, a gateway, and clients.
+
+The product never imports the stand-ins: they are programs, started like any other.
+"""
+
+import json
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from cutover.conductor.service import ADDRESS_FILE
+from cutover.demo.processes import DemoError, Processes
+
+START_SECONDS: Final = 30.0
+PLANES: Final = ("hetzner", "phala")
+RATE: Final = 25.0
+"""Client requests a second."""
+
+
+class World:
+    """Everything that a run needs, on one machine.
+
+    Args:
+        folder: of this demo: state, logs, journal.
+        runbook: the file to execute.
+        relay: put a link that can fail between gateway and conductor.
+    """
+
+    def __init__(self, folder: Path, runbook: Path, *, relay: bool) -> None:
+        self.folder = folder
+        self.data = folder / "run"
+        self.config = folder / "cutover.toml"
+        self.traffic_file = folder / "traffic.json"
+        self.processes = Processes(_made(folder / "logs"))
+        self._runbook = runbook
+        self._relay = relay
+        self._ports = dict(zip((*PLANES, "gateway", "conductor"), _free_ports(4), strict=True))
+        self._keys = {name: secrets.token_urlsafe(24) for name in (*PLANES, "client")}
+        self._world: dict[str, Any] = {}
+        self._link: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Start everything but the clients, and wait until each part answers."""
+        self._start_rails()
+        self._start_guest_agent()
+        for plane in PLANES:
+            self.start_plane(plane)
+        self._write_config()
+        self.start_conductor()
+        if self._relay:
+            self._start_relay()
+        self.start_gateway()
+
+    def start_plane(self, plane: str, **changes: str) -> None:
+        """Start a plane's runtime; `changes` override its environment."""
+        home = _made(self.folder / plane)
+        environment = {
+            **self._world["planes"][plane]["marked_env"],
+            "HOST": "127.0.0.1",
+            "PORT": str(self._ports[plane]),
+            "PLANE_ID": plane,
+            "BUILD_REVISION": "demo",
+            "AGENT_MODE": "production",
+            "AGENT_SERVER_API_KEY": self._keys[plane],
+            "PAYMENTS_DB": str(home / "payments.db"),
+            "AGENT_LOG_DIR": str(home),
+            "DSTACK_ENDPOINT": str(self._socket) if plane == "phala" else "",
+            **changes,
+        }
+        self.processes.start(plane, [sys.executable, "-m", "agent_runtime.main"], environment)
+        self.processes.wait(plane, "answer", lambda: _answers(self.plane_url(plane)), START_SECONDS)
+
+    def start_conductor(self) -> None:
+        """Start the conductor, or start it again after a crash."""
+        (self.data / ADDRESS_FILE).unlink(missing_ok=True)
+        command = [*_CUTOVER, "run", str(self._runbook), "--config", str(self.config)]
+        self.processes.start("conductor", command)
+        known = self.data / ADDRESS_FILE
+        self.processes.wait("conductor", "control API", known.exists, START_SECONDS)
+
+    def start_gateway(self) -> None:
+        """Start the gateway node, or start it again after a crash."""
+        self.processes.start("gateway", [*_CUTOVER, "gateway", "--config", str(self.config)])
+        url = f"{self.gateway_url}/ready"
+        self.processes.wait("gateway", "table in force", lambda: _is_ready(url), START_SECONDS)
+
+    def start_traffic(self) -> None:
+        """Let clients begin; each checks every answer it gets."""
+        command = [
+            sys.executable, "-m", "sandbox.main", "traffic", "--url", self.gateway_url,
+            "--rate", f"{RATE:g}", "--planes", ",".join(PLANES),
+            "--json-out", str(self.traffic_file),
+        ]  # fmt: skip
+        self.processes.start("traffic", command, {"TRAFFIC_KEY": self._keys["client"]})
+        known = self.traffic_file
+        self.processes.wait("traffic", "first answers", known.exists, START_SECONDS)
+
+    def stop(self) -> None:
+        """End everything."""
+        self.processes.stop_all()
+
+    @property
+    def gateway_url(self) -> str:
+        """Where clients connect."""
+        return f"http://127.0.0.1:{self._ports['gateway']}"
+
+    def plane_url(self, plane: str) -> str:
+        """Where a plane answers."""
+        return f"http://127.0.0.1:{self._ports[plane]}"
+
+    @property
+    def guest_agent_gone(self) -> Path:
+        """While this file exists the guest agent of the candidate does not answer."""
+        return self.folder / "guest-agent-gone"
+
+    @property
+    def _socket(self) -> Path:
+        return self.folder / "dstack.sock"
+
+    def traffic(self) -> dict[str, Any]:
+        """What the clients have counted so far."""
+        try:
+            found: dict[str, Any] = json.loads(self.traffic_file.read_text())
+        except (OSError, ValueError):
+            return {"total": 0, "ok": 0, "failed": 0, "refused": 0}
+        return found
+
+    def set_faults(self, faults: list[dict[str, Any]]) -> None:
+        """Tell the rails how to fail."""
+        self._put(self._world["control"] + "/faults", self._world["control_token"], faults)
+
+    def set_link(self, mode: str) -> None:
+        """Tell the link between gateway and conductor how to fail."""
+        self._put(self._link["control"] + "/mode", self._link["control_token"], {"mode": mode})
+
+    def _put(self, url: str, token: str, body: object) -> None:
+        headers = {"authorization": f"Bearer {token}"}
+        answer = httpx.put(url, headers=headers, json=body, timeout=5.0, trust_env=False)
+        if answer.status_code >= 300:
+            raise DemoError(f"{url} answers {answer.status_code}: {answer.text[:200]}")
+
+    def _start_rails(self) -> None:
+        state = self.folder / "rails"
+        command = [sys.executable, "-m", "sandbox.main", "serve", "--state-dir", str(state)]
+        self.processes.start("rails", command)
+        known = state / "world.json"
+        self.processes.wait("rails", "world.json", known.exists, START_SECONDS)
+        self._world = json.loads(known.read_text())
+
+    def _start_guest_agent(self) -> None:
+        gone = str(self.guest_agent_gone)
+        command = [sys.executable, "-m", "sandbox.tee", "--uds", str(self._socket)]
+        self.processes.start("guest-agent", [*command, "--gone-file", gone])
+        self.processes.wait("guest-agent", "socket", self._socket.exists, START_SECONDS)
+
+    def _start_relay(self) -> None:
+        state = self.folder / "link.json"
+        upstream = f"http://127.0.0.1:{self._ports['conductor']}"
+        command = [sys.executable, "-m", "sandbox.main", "relay", "--upstream", upstream]
+        self.processes.start("link", [*command, "--state-file", str(state)])
+        self.processes.wait("link", "address", state.exists, START_SECONDS)
+        self._link = json.loads(state.read_text())
+        text = self.config.read_text()
+        self.config.write_text(
+            text.replace("[gateway]", f'[gateway]\nconductor = "{self._link["url"]}"')
+        )
+
+    def _write_config(self) -> None:
+        rails = self._world["services"]
+        secret = self._world["env"]["PING_PAY_WEBHOOK_SECRET"]
+        account = self._world["env"]["NEAR_ACCOUNT_ID"]
+        planes = "\n".join(
+            f'[planes.{name}]\nurl = "{self.plane_url(name)}"\nkey = "{self._keys[name]}"\n'
+            for name in PLANES
+        )
+        self.config.touch(mode=0o600)
+        self.config.write_text(f"""# written by `cutover demo`
+[conductor]
+port = {self._ports["conductor"]}
+data = "{self.data}"
+near_rpc = ["{rails["near"]}"]
+near_sender = "{account}"
+reference_url = "{rails["github"]}/"
+
+[gateway]
+port = {self._ports["gateway"]}
+workers = 2
+key = "{self._keys["client"]}"
+webhook_secret = "{secret}"
+report_every_ms = 200
+
+{planes}
+[live]
+analyze = "analyze acme/widgets"
+create = "create acme/widgets"
+pay = "pay 0.01 USDC to acme/widgets"
+""")
+
+
+_CUTOVER: Final = (sys.executable, "-m", "cutover")
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=2.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
