@@ -42,8 +42,6 @@ class _Error(msgspec.Struct):
 class AgentExchange(IntentExchange):
     """An intent whose answer is put into the web client's frame."""
 
-    __slots__ = ()
-
     def render(self, upstream: "Upstream", close: bytes) -> bytes:
         """The plane's answer in the web client's frame; an error keeps its status."""
         headers = self.signature() + close
@@ -73,7 +71,7 @@ class AgentExchange(IntentExchange):
                 "upstream": self._pool.url,
                 "risk": RISK_OF[self._intent],
                 "intent": self._intent,
-                "generation": self._generation,
+                "generation": self._standing.table.generation,
                 "requestId": self._request_id.decode(),
                 "fallbackUsed": False,
                 "routing": "table",
@@ -103,7 +101,7 @@ def take(board: "Board", client: "Client", request: Request) -> None:
         client.say(400, PAY_HINT, "use_splits")
         return
     author = asked.userId or USER_DEFAULT
-    deadline_ms = min(DEADLINE_MS, board.deadlines_ms[intent])
+    deadline_ms = min(DEADLINE_MS, board.deadlines_ms[intent._value_])
     body = _process_body(asked, text, author)
     forward(
         board, client, request, AgentExchange, intent=intent, author=author,
@@ -113,8 +111,6 @@ def take(board: "Board", client: "Client", request: Request) -> None:
 
 class StatusExchange(Exchange):
     """A look at the active plane's `/ready` on behalf of a web client."""
-
-    __slots__ = ()
 
     def render(self, upstream: "Upstream", close: bytes) -> bytes:
         """The plane's readiness in the web client's frame."""

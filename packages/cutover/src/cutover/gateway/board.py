@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from cutover.clock import SystemClock
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.config import GatewayConfig
-from cutover.gateway.page import ALIVE, INTENTS, OUTCOMES, VERSION, Page, cell_of
+from cutover.gateway.page import ALIVE, IN_FLIGHT, OUTCOMES, VERSION, Page
 from cutover.gateway.pool import PlanePool
-from cutover.gateway.standing import NO_BUCKET, Standing
+from cutover.gateway.standing import Standing
 from cutover.gateway.tally import Tally
 from cutover.runbook.intent import Intent
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from cutover.gateway.client import Client
     from cutover.gateway.exchange import Exchange
 
-_INTENT_INDEX = {intent: index for index, intent in enumerate(INTENTS)}
-_OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+_OUTCOME_INDEX = {outcome.value: index for index, outcome in enumerate(OUTCOMES)}
 
 
 class Board:
@@ -33,7 +32,8 @@ class Board:
         draining: no request is taken any more.
         in_flight: requests worked on.
         statuses: what `/api/agent` last said of a plane: until when it holds, status, body.
-        deadlines_ms: by intent.
+        deadlines_ms: by the value of an intent.
+        now: loop time, as of the last sweep: exact enough for whatever waits, and free.
         waits: exchanges by deadline length in milliseconds, oldest first, with the loop time when
             each ends. Insertion order is deadline order, so a sweep looks only at the front, and
             what has ended is not there any more: no timer and no garbage per request.
@@ -46,23 +46,24 @@ class Board:
         self.limits = config.limits
         self.loop = loop
         self.tally = Tally(page, worker)
-        self.pools = {
-            name: PlanePool(name, index, config.planes[name], config.limits, loop)
-            for index, name in enumerate(sorted(config.planes))
-        }
         self.clients: set[Client] = set()
         self.draining = False
         self.in_flight = 0
+        self.now = loop.time()
+        self.pools = {
+            name: PlanePool(name, config.planes[name], self) for name in sorted(config.planes)
+        }
         self.statuses: dict[str, tuple[float, int, bytes]] = {}
-        self.deadlines_ms = {intent: config.deadline_ms(intent) for intent in Intent}
+        self.deadlines_ms = {intent.value: config.deadline_ms(intent) for intent in Intent}
         self.clock = SystemClock()
         self.waits: dict[int, dict[Exchange, float]] = {}
         self._page = page
         self._words = page.words
+        self._in_flight_at = page.block_at(worker) + IN_FLIGHT
         self._version = 0
         self._standing: Standing[PlanePool] | None = None
         self._keys = [key.encode() for key in config.client_keys]
-        self._ids_prefix = os.urandom(6).hex()
+        self._ids_prefix = os.urandom(6).hex().encode()
         self._ids = 0
 
     def standing(self) -> Standing[PlanePool] | None:
@@ -87,32 +88,26 @@ class Board:
     def fresh_id(self) -> bytes:
         """A request id for a client that sent none."""
         self._ids += 1
-        return f"{self._ids_prefix}-{self._ids:08x}".encode()
+        return b"%b-%08x" % (self._ids_prefix, self._ids)
 
     def hold(self, exchange: "Exchange", deadline_ms: int) -> None:
         """An exchange begins."""
         self.in_flight += 1
-        self.tally.hold(self.in_flight)
+        self._words[self._in_flight_at] = self.in_flight
         waiting = self.waits.get(deadline_ms)
         if waiting is None:
             waiting = self.waits[deadline_ms] = {}
-        waiting[exchange] = self.loop.time() + deadline_ms / 1000
+        waiting[exchange] = self.now + deadline_ms / 1000
 
     def release(self, exchange: "Exchange", deadline_ms: int) -> None:
         """An exchange has ended."""
         del self.waits[deadline_ms][exchange]
         self.in_flight -= 1
-        self.tally.hold(self.in_flight)
+        self._words[self._in_flight_at] = self.in_flight
 
-    def count(self, version: int, plane: PlanePool, intent: Intent, outcome: Outcome) -> None:
-        """One more request ended in that way."""
-        cell = cell_of(plane.index, _INTENT_INDEX[intent], _OUTCOME_INDEX[outcome])
-        self.tally.count(version, cell)
-
-    def converse(self, version: int, plane: PlanePool, intent: Intent, bucket: int) -> None:
-        """A conversation was sent to a plane."""
-        if bucket != NO_BUCKET:
-            self.tally.converse(version, plane.index, _INTENT_INDEX[intent], bucket)
+    def count(self, version: int, cell: int, outcome: Outcome) -> None:
+        """One more request ended in that way; `cell` is its way's."""
+        self.tally.count(version, cell + _OUTCOME_INDEX[outcome._value_])
 
     def workers_alive(self) -> int:
         """How many workers the supervisor has running."""
@@ -121,14 +116,14 @@ class Board:
     def sweep(self) -> None:
         """Adopt a table that came while no request did; end what is overdue."""
         self.standing()
-        now = self.loop.time()
+        now = self.now = self.loop.time()
         for waiting in self.waits.values():
             for exchange in _overdue(waiting, now):
                 exchange.expired()
 
     def sweep_connections(self) -> None:
         """Close clients that are silent and plane connections that are old."""
-        now = self.loop.time()
+        now = self.now
         for client in list(self.clients):
             client.sweep(now)
         for pool in self.pools.values():

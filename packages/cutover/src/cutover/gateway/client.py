@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from cutover.gateway.answers import CLOSE, CONTINUE, error_answer
-from cutover.gateway.message import Request
+from cutover.gateway.message import KIND, REPEATABLE, Request
 
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
@@ -65,7 +65,7 @@ class Client(Protocol):
     def reply(self, answer: bytes) -> None:
         """Give the one answer to the request being worked on."""
         self.exchange = None
-        self._since = self._board.loop.time()
+        self._since = self._board.now
         self._transport.write(answer)
         if self._keep:
             self._state = IDLE
@@ -100,7 +100,7 @@ class Client(Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """A client has connected; turn it away if there are too many."""
         self._transport = cast("Transport", transport)
-        self._since = self._board.loop.time()
+        self._since = self._board.now
         clients = self._board.clients
         clients.add(self)
         if len(clients) > self._board.limits.connections:
@@ -135,7 +135,7 @@ class Client(Protocol):
     def pause_writing(self) -> None:
         """The client does not take its answers: read no more from it."""
         self._paused = True
-        self._since = self._board.loop.time()
+        self._since = self._board.now
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -150,7 +150,7 @@ class Client(Protocol):
         """A request begins, unless one is being worked on."""
         if self._state == IDLE and not self._paused and self._keep:
             self._state = READING
-            self._since = self._board.loop.time()
+            self._since = self._board.now
             self._request = Request()
             self._head_done = False
         else:
@@ -163,8 +163,17 @@ class Client(Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header line; those after the body are not looked at."""
-        if self._state == READING and not self._head_done:
-            self._request.add_header(name, value)
+        if self._state != READING or self._head_done:
+            return
+        request, name = self._request, name.lower()
+        request.headers.append((name, value))
+        kind = KIND.get(name)
+        if kind is not None:
+            if kind:
+                request.special = True
+            if name in request.fields and kind != REPEATABLE:
+                request.repeated = name
+            request.fields[name] = value
 
     def on_headers_complete(self) -> None:
         """The head is whole: refuse early what cannot be taken."""

@@ -157,7 +157,7 @@ T = TypeVar("T")
 
 
 def to_json(value: object) -> bytes:
-    """A configuration, or what contains one, as JSON *with its secrets*: for a private pipe only."""
+    """A configuration, or what has one in it, as JSON *with secrets*: for a private pipe only."""
     return msgspec.json.encode(value, enc_hook=_plain)
 
 

@@ -16,7 +16,6 @@ from cutover.gateway.page import (
     ALIVE,
     BITMAPS,
     IN_FLIGHT,
-    INTENTS,
     LOST,
     Page,
 )  # fmt: skip
@@ -61,6 +60,7 @@ class Crew:
         self._clock = clock
         self._lost_seen = [0] * config.workers
         self._places: list[_Place] = []
+        self._dirty: set[tuple[int, int]] = set()  # worker, version
 
     def start(self) -> None:
         """Start every worker."""
@@ -92,17 +92,22 @@ class Crew:
                 counters = slot.counters()
                 if not self._totals.changed(worker, version, counters):
                     continue
-                bitmaps = [
-                    (bitmap // len(INTENTS), bitmap % len(INTENTS)) for bitmap in range(BITMAPS)
-                ]
-                seen = [(p, i, slot.bitmap(p, i)) for p, i in bitmaps]
                 if slot.version() != version:
                     continue  # cleared while we looked; its last counts were added earlier
                 urgent |= self._totals.add(worker, version, counters)
-                for plane, intent, bits in seen:
-                    self._totals.add_buckets(version, plane, intent, bits)
+                self._dirty.add((worker, version))
             self._add_lost(worker)
         return urgent
+
+    def harvest_conversations(self) -> None:
+        """Add the conversations seen since the last look; dearer, so only before a report."""
+        for worker, version in self._dirty:
+            slot = self._page.slot_of(worker, version)
+            seen = [(pair, slot.bitmap(pair)) for pair in range(BITMAPS)]
+            if slot.version() == version:
+                for pair, bits in seen:
+                    self._totals.add_buckets(version, pair, bits)
+        self._dirty.clear()
 
     def adopted(self) -> int:
         """The oldest table version in force on a running worker; 0 if none runs yet."""
@@ -155,6 +160,7 @@ class Crew:
     def _bury(self, worker: int, place: _Place) -> None:
         """Take over what a dead worker left; the fate of what it held is lost, and said so."""
         self.harvest()
+        self.harvest_conversations()
         held = self._page.words[self._page.block_at(worker) + IN_FLIGHT]
         self._totals.lost += held
         log.error(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
     from cutover.gateway.pool import PlanePool
+    from cutover.gateway.standing import Standing, Way
     from cutover.gateway.upstream import Upstream
 
 _PASSED = frozenset({b"content-type", b"content-encoding", b"retry-after"})
@@ -39,7 +40,8 @@ class Exchange:
         deadline_ms: until the answer is given up.
     """
 
-    __slots__ = ("_board", "_client", "_deadline_ms", "_message", "_pool", "_upstream", "done")
+    done = False
+    _upstream: "Upstream | None" = None
 
     def __init__(
         self, board: "Board", client: "Client", pool: "PlanePool", message: bytes,
@@ -50,8 +52,6 @@ class Exchange:
         self._pool = pool
         self._message = message
         self._deadline_ms = deadline_ms
-        self._upstream: Upstream | None = None
-        self.done = False
 
     # what kinds differ in
 
@@ -151,35 +151,33 @@ class Exchange:
 class IntentExchange(Exchange):
     """A text on its way to the plane that the table chose for its intent."""
 
-    __slots__ = ("_generation", "_intent", "_request_id", "_version")
-
-    def __init__(
-        self, board: "Board", client: "Client", pool: "PlanePool", message: bytes,
-        deadline_ms: int, *, intent: Intent, version: int, generation: int, request_id: bytes,
+    def route(
+        self, intent: Intent, way: "Way[PlanePool]", standing: "Standing[PlanePool]",
+        request_id: bytes,
     ) -> None:  # fmt: skip
-        super().__init__(board, client, pool, message, deadline_ms)
+        """Say why it goes where it goes; to be called before it begins."""
         self._intent = intent
-        self._version = version
-        self._generation = generation
+        self._way = way
+        self._standing = standing
         self._request_id = request_id
 
     def signature(self) -> bytes:
         """Header lines that say who answered, by which table."""
-        return b"x-cutover-plane: %b\r\nx-cutover-generation: %d\r\nx-request-id: %b\r\n" % (
-            self._pool.name.encode(), self._generation, self._request_id,
-        )  # fmt: skip
+        return b"%b%b\r\n" % (self._way.signature, self._request_id)
 
     def render(self, upstream: "Upstream", close: bytes) -> bytes:
         """Status, type and body as the plane gave them."""
         status = upstream.status
         if status in {204, 304}:
             return b"%b%b%b\r\n" % (status_line(status), self.signature(), close)
-        passed = b"".join(
-            [b"%b: %b\r\n" % pair for pair in upstream.headers if pair[0].lower() in _PASSED]
-        )
+        passed = b""
+        for name, value in upstream.headers:
+            if name in _PASSED or name.lower() in _PASSED:
+                passed += b"%b: %b\r\n" % (name, value)
         body = upstream.body()
-        return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (
-            status_line(status), passed or JSON, self.signature(), close, len(body), body,
+        return b"%b%b%b%b\r\n%bcontent-length: %d\r\n\r\n%b" % (
+            status_line(status), passed or JSON, self._way.signature, self._request_id, close,
+            len(body), body,
         )  # fmt: skip
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
@@ -189,12 +187,12 @@ class IntentExchange(Exchange):
 
     def settle(self, outcome: Outcome) -> None:
         """Count it."""
-        self._board.count(self._version, self._pool, self._intent, outcome)
+        self._board.count(self._standing.version, self._way.cell, outcome)
 
     def settle_answer(self, upstream: "Upstream") -> None:
         """Judge the answer by its content, and count it."""
         outcome = outcome_of(self._intent, upstream.status, upstream.body())
-        self._board.count(self._version, self._pool, self._intent, outcome)
+        self._board.count(self._standing.version, self._way.cell, outcome)
 
 
 def fate(outcome: Outcome, plane: str, detail: str, intent: Intent) -> tuple[int, str, str]:

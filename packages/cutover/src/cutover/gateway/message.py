@@ -3,22 +3,29 @@
 import re
 from typing import Final
 
-KNOWN: Final = frozenset(
-    {
-        b"accept", b"connection", b"content-encoding", b"content-length", b"content-type",
-        b"expect", b"host", b"idempotency-key", b"traceparent", b"transfer-encoding",
-        b"x-agent-api-key", b"x-request-id",
-    }
-)  # fmt: skip
+PLAIN: Final = 0  # nearly every request has it
+SPECIAL: Final = 1  # needs a closer look
+REPEATABLE: Final = 2  # may come twice, and needs a closer look
+
+KIND: Final = {
+    b"accept": REPEATABLE,
+    b"connection": REPEATABLE,
+    b"content-encoding": SPECIAL,
+    b"content-length": PLAIN,
+    b"content-type": PLAIN,
+    b"expect": SPECIAL,
+    b"host": PLAIN,
+    b"idempotency-key": SPECIAL,
+    b"traceparent": SPECIAL,
+    b"transfer-encoding": SPECIAL,
+    b"x-agent-api-key": PLAIN,
+    b"x-request-id": SPECIAL,
+}
 """Headers that mean something to the gateway; all others are read past."""
 
-REPEATABLE: Final = frozenset({b"accept", b"connection"})
 CARRIED: Final = (b"accept", b"idempotency-key", b"traceparent")
 """The allow-list: what a plane gets to see besides type, length, key and request id."""
 
-_PLAIN: Final = frozenset(
-    {b"connection", b"content-length", b"content-type", b"host", b"x-agent-api-key"}
-)
 VALUE_BYTES_MAX: Final = 512
 WEBHOOK: Final = b"/webhook/"
 
@@ -31,40 +38,25 @@ class Request:
     Attributes:
         method: upper-case token.
         url: as in the request line.
-        fields: the headers in `KNOWN`, by lower-case name.
-        headers: every header in order, kept only for webhooks; None otherwise.
-        lines: number of header lines.
+        fields: the headers in `KIND`, by lower-case name.
+        headers: every header in order, names in lower case.
+        special: whether there is a header that needs a closer look.
         repeated: a header that came twice and must not, or empty.
         chunks: pieces of the body.
         size: bytes of the body so far.
     """
 
-    __slots__ = (
-        "chunks", "fields", "headers", "lines", "method", "repeated", "size", "url",
-    )  # fmt: skip
+    # Class attributes are the defaults: most requests never touch them, and none pays for them.
+    method = b""
+    url = b""
+    special = False
+    repeated = b""
+    size = 0
 
     def __init__(self) -> None:
-        self.method = b""
-        self.url = b""
         self.fields: dict[bytes, bytes] = {}
-        self.headers: list[tuple[bytes, bytes]] | None = None
-        self.lines = 0
-        self.repeated = b""
+        self.headers: list[tuple[bytes, bytes]] = []
         self.chunks: list[bytes] = []
-        self.size = 0
-
-    def add_header(self, name: bytes, value: bytes) -> None:
-        """Take one header line."""
-        name = name.lower()
-        self.lines += 1
-        if name in KNOWN:
-            if name in self.fields and name not in REPEATABLE:
-                self.repeated = name
-            self.fields[name] = value
-        if self.headers is not None:
-            self.headers.append((name, value))
-        elif self.lines == 1 and self.url.startswith(WEBHOOK):
-            self.headers = [(name, value)]
 
     def path(self) -> bytes:
         """The part of the url before the query."""
@@ -77,11 +69,13 @@ class Request:
 
     def request_id(self) -> bytes:
         """The client's request id if it is fit to be passed on, else empty."""
-        said = self.fields.get(b"x-request-id", b"")
-        return said if said and _REQUEST_ID.fullmatch(said) else b""
+        said = self.fields.get(b"x-request-id")
+        return said if said is not None and _REQUEST_ID.fullmatch(said) else b""
 
     def carried(self) -> bytes:
         """Header lines that a plane gets to see."""
+        if not self.special:
+            return b""
         fields = self.fields
         return b"".join(
             [b"%b: %b\r\n" % (name, fields[name]) for name in CARRIED if name in fields]
@@ -90,17 +84,17 @@ class Request:
     def problem(self, headers_max: int, body_max: int) -> tuple[int, str, str] | None:
         """What is wrong with the head, as status, text and code; None if nothing is."""
         fields = self.fields
-        if self.lines > headers_max:
-            return 431, f"{self.lines} headers, at most {headers_max}", "head_too_large"
+        if len(self.headers) > headers_max:
+            return 431, f"{len(self.headers)} headers, at most {headers_max}", "head_too_large"
         if self.repeated:
             return 400, f"header {self.repeated.decode()} was sent more than once", "malformed"
         if b"content-length" in fields:
             length = fields[b"content-length"]
             if len(length) > 18 or int(length) > body_max:
                 return 413, f"a body may have {body_max} bytes", "body_too_large"
-        return self._uncommon_problem() if not fields.keys() <= _PLAIN else None
+        return self._special_problem() if self.special else None
 
-    def _uncommon_problem(self) -> tuple[int, str, str] | None:
+    def _special_problem(self) -> tuple[int, str, str] | None:
         fields = self.fields
         if fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
             return 501, "of the transfer encodings only `chunked` is understood", "malformed"

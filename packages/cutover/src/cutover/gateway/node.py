@@ -123,8 +123,9 @@ class Node:
         self._crew.tell_to_stop()
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._config.limits.drain_seconds + STOP_GRACE_SECONDS
-        while not self._crew.gone() and loop.time() < give_up:
-            await asyncio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 (processes have no event to await)
+        # ASYNC110: processes have no event to await
+        while not self._crew.gone() and loop.time() < give_up:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
         self._crew.kill()
         self._crew.harvest()
         try:
@@ -212,6 +213,7 @@ class Node:
 
     def _put_in_force(self, table: RoutingTable) -> None:
         self._crew.harvest()  # before a slot is used anew
+        self._crew.harvest_conversations()
         version = self._page.publish(table)
         self._totals.open(version, table.generation)
         self._generation_of[version] = table.generation
@@ -247,6 +249,7 @@ class Node:
                 backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
 
     async def _deliver(self) -> None:
+        self._crew.harvest_conversations()
         unsaid = self._totals.unsaid()
         table, boot = self._in_force, self._boot
         report = NodeReport(

@@ -31,6 +31,7 @@ _DECLINED: Final = (
 )
 """The plane rightly said no: policy, input, or nothing to do."""
 
+_CAREFUL: Final = frozenset(i.value for i in Intent if RISK_OF[i] is not Risk.LOW)
 _UNSURE: Final = re.compile(r"outcome[^.\n]{0,24}\bunknown\b|\bunknown outcome\b", re.IGNORECASE)
 _PLAN: Final = re.compile(r'"id"\s*:\s*"plan-[0-9a-f]{10}"')
 _PAID: Final = "✅ Distributed"
@@ -74,7 +75,7 @@ def names_transaction(text: str) -> bool:
 
 
 def _of_text(intent: Intent, text: str) -> Outcome:
-    if RISK_OF[intent] is not Risk.LOW and _UNSURE.search(text):
+    if intent._value_ in _CAREFUL and _UNSURE.search(text):
         return Outcome.TIMEOUT_UNKNOWN
     if text.startswith(_DECLINED):
         return Outcome.DECLINED

@@ -58,6 +58,11 @@ def cell_of(plane: int, intent: int, outcome: int) -> int:
     return (plane * len(INTENTS) + intent) * len(OUTCOMES) + outcome
 
 
+def pair_of(plane: int, intent: int) -> int:
+    """Place of a bitmap within a slot's bitmaps."""
+    return plane * len(INTENTS) + intent
+
+
 def page_bytes(workers: int) -> int:
     """Size of the page."""
     return _BLOCKS_AT + workers * BLOCK_WORDS * 8
@@ -136,6 +141,11 @@ class Page:
             if view.version():
                 yield view
 
+    def slot_of(self, worker: int, version: int) -> "SlotView":
+        """The slot in which a worker counts, or counted, a version."""
+        first = self.block_at(worker) + BLOCK_HEAD
+        return SlotView(self, first + (version % SLOTS) * SLOT_WORDS)
+
 
 class SlotView:
     """A supervisor's look at one slot of a worker."""
@@ -153,12 +163,12 @@ class SlotView:
         start = (self.at + 1) * 8
         return bytes(self._page.bytes[start : start + CELLS * 8])
 
-    def bitmap(self, plane: int, intent: int) -> int:
+    def bitmap(self, pair: int) -> int:
         """Its conversation buckets as an integer with one bit a bucket."""
-        start = bitmap_at(self.at, plane, intent)
+        start = bitmap_at(self.at, pair)
         return int.from_bytes(self._page.bytes[start : start + BITMAP_BYTES], "little")
 
 
-def bitmap_at(slot: int, plane: int, intent: int) -> int:
+def bitmap_at(slot: int, pair: int) -> int:
     """Byte position of a bitmap in the page, for the slot beginning at word `slot`."""
-    return (slot + 1 + CELLS + (plane * len(INTENTS) + intent) * BITMAP_WORDS) * 8
+    return (slot + 1 + CELLS + pair * BITMAP_WORDS) * 8

@@ -8,10 +8,11 @@ may move money only goes out on a connection used within the last second, or on 
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from cutover.gateway.config import Limits, PlaneEndpoint, address_of
+from cutover.gateway.config import PlaneEndpoint, address_of
 from cutover.gateway.upstream import Upstream
 
 if TYPE_CHECKING:
+    from cutover.gateway.board import Board
     from cutover.gateway.exchange import Exchange
 
 MONEY_IDLE_SECONDS: Final = 1.0
@@ -23,25 +24,21 @@ class PlanePool:
 
     Attributes:
         name: of the plane.
-        index: of the plane in the counters.
         url: of the plane, for people.
         answer_bytes: bound of an answer's body.
         process: request line and first headers of a `/process` message.
         webhook: the same of a webhook without its path; the plane's key is not in it.
     """
 
-    def __init__(
-        self, name: str, index: int, endpoint: PlaneEndpoint, limits: Limits,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:  # fmt: skip
+    def __init__(self, name: str, endpoint: PlaneEndpoint, board: "Board") -> None:
         self.name = name
-        self.index = index
         self.url = endpoint.url
-        self.answer_bytes = limits.answer_bytes
+        self.answer_bytes = board.limits.answer_bytes
         self._address = address_of(endpoint.url)
         self._tls = self._address.context()
-        self._limits = limits
-        self._loop = loop
+        self._board = board
+        self._limits = board.limits
+        self._loop = board.loop
         self._idle: list[Upstream] = []
         self._open: set[Upstream] = set()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -54,12 +51,15 @@ class PlanePool:
 
     def take(self, money: bool) -> Upstream | None:
         """An idle connection fit for the purpose, or None."""
-        oldest = self._loop.time() - (MONEY_IDLE_SECONDS if money else self._limits.idle_seconds)
-        while self._idle:
-            upstream = self._idle[-1]
+        idle = self._idle
+        if not idle:
+            return None
+        oldest = self._board.now - (MONEY_IDLE_SECONDS if money else self._limits.idle_seconds)
+        while idle:
+            upstream = idle[-1]
             if upstream.since < oldest and upstream.usable():
                 return None  # those below are older still
-            self._idle.pop()
+            idle.pop()
             if upstream.usable():
                 return upstream
         return None
@@ -76,7 +76,7 @@ class PlanePool:
 
     def give_back(self, upstream: Upstream) -> None:
         """A connection has become idle."""
-        upstream.since = self._loop.time()
+        upstream.since = self._board.now
         self._idle.append(upstream)
 
     def add(self, upstream: Upstream) -> None:

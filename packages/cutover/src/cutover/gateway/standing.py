@@ -1,17 +1,20 @@
-"""A routing table made ready for looking up: one tuple an intent, nothing left to compute.
+"""A routing table made ready for looking up: nothing is left to compute for a request.
 
 `Standing.choose` says the same as `cutover.routing.pick.pick`; a property test holds it to that.
+Look-ups go by an intent's plain value: hashing an enumeration's member runs Python code, and that
+would be the dearest step of the choice.
 """
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from zlib import crc32
 
+from cutover.gateway.page import INTENTS, cell_of, pair_of
 from cutover.routing.table import RoutingTable
-from cutover.runbook.intent import Intent
+from cutover.runbook.intent import RISK_OF, Intent, Risk
 from cutover.runbook.stage import ALL_BP
 
-NO_BUCKET = -1
+NO_BUCKET: Final = -1
 """The bucket of a conversation that has no key."""
 
 P = TypeVar("P")
@@ -19,10 +22,23 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Way(Generic[P]):
-    """One possible end of a choice: the plane, and why it refuses the intent, if it does."""
+    """One possible end of a choice.
+
+    Attributes:
+        plane: that answers.
+        refusal: what a client is told if the plane may not answer this intent, else None.
+        money: whether the intent may move money.
+        pair: place of (plane, intent) among the conversation bitmaps.
+        cell: place of its first outcome among the counters.
+        signature: header lines that tell a client who answered; the request id is to follow.
+    """
 
     plane: P
     refusal: str | None
+    money: bool
+    pair: int
+    cell: int
+    signature: bytes
 
 
 class Standing(Generic[P]):
@@ -34,26 +50,40 @@ class Standing(Generic[P]):
         planes: whatever stands for a plane, by name.
     """
 
-    __slots__ = ("_salt", "_ways", "active", "generation", "table", "version")
+    __slots__ = ("_planes", "_salt", "_ways", "active", "table", "version")
 
     def __init__(self, version: int, table: RoutingTable, planes: dict[str, P]) -> None:
         self.version = version
         self.table = table
-        self.generation = table.generation
         self.active = planes[table.active]
+        self._planes = planes
         self._salt = crc32(table.salt.encode())
-        self._ways: dict[Intent, tuple[int, Way[P], Way[P]]] = {}
-        for intent, route in table.routes.items():
-            candidate, fallback = (
-                Way(planes[name], route.refusal if name in route.refuse_on else None)
-                for name in (table.candidate, table.fallback)
+        self._ways = {
+            intent.value: (
+                table.routes[intent].candidate_bp,
+                self._way(intent, table.candidate),
+                self._way(intent, table.fallback),
             )
-            self._ways[intent] = (route.candidate_bp, candidate, fallback)
+            for intent in INTENTS
+        }
 
     def choose(self, intent: Intent, key: str) -> tuple[Way[P], int]:
         """Where the intent goes in the conversation `key`, and the conversation's bucket."""
-        share, candidate, fallback = self._ways[intent]
+        share, candidate, fallback = self._ways[intent._value_]
         if not key:
             return (candidate if share >= ALL_BP else fallback), NO_BUCKET
         bucket = crc32(key.encode(), self._salt) % ALL_BP
         return (candidate if bucket < share else fallback), bucket
+
+    def _way(self, intent: Intent, name: str) -> Way[P]:
+        route = self.table.routes[intent]
+        plane, index = sorted(self._planes).index(name), INTENTS.index(intent)
+        said = f"x-cutover-plane: {name}\r\nx-cutover-generation: {self.table.generation}\r\n"
+        return Way(
+            plane=self._planes[name],
+            refusal=route.refusal if name in route.refuse_on else None,
+            money=RISK_OF[intent] is Risk.MONEY,
+            pair=pair_of(plane, index),
+            cell=cell_of(plane, index, 0),
+            signature=f"{said}x-request-id: ".encode(),
+        )

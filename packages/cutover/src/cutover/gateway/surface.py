@@ -28,10 +28,9 @@ class Surface:
 
     def take(self, client: "Client", request: Request) -> None:
         """Answer a whole request, now or when its plane has."""
-        path = request.path()
-        methods = self._routes.get(path)
-        if methods is None and path.startswith(WEBHOOK):
-            methods = {b"POST": webhook.take}
+        methods = self._routes.get(request.url)
+        if methods is None:
+            methods = self._by_path(request.path())
         if methods is None:
             client.say(404, "nothing is served here", "not_found")
             return
@@ -45,6 +44,11 @@ class Surface:
             client.refuse(411, "a body needs Content-Length or chunked coding", "length_required")
         else:
             route(self._board, client, request)
+
+    def _by_path(self, path: bytes) -> "dict[bytes, Route] | None":
+        if path.startswith(WEBHOOK):
+            return {b"POST": webhook.take}
+        return self._routes.get(path)
 
 
 def _has_length(request: Request) -> bool:

@@ -3,16 +3,17 @@
 from cutover.gateway.page import (
     ADOPTED,
     BITMAP_BYTES,
+    BITMAP_WORDS,
     BITMAPS,
     BLOCK_HEAD,
     CELLS,
-    IN_FLIGHT,
     LOST,
     SLOT_WORDS,
     SLOTS,
     Page,
-    bitmap_at,
 )
+
+_BITMAPS = 1 + CELLS  # words of a slot before its bitmaps
 
 
 class Tally:
@@ -44,19 +45,17 @@ class Tally:
         else:
             words[self._block + LOST] += 1
 
-    def converse(self, version: int, plane: int, intent: int, bucket: int) -> None:
-        """A conversation in that bucket was sent to that plane."""
+    def converse(self, version: int, pair: int, bucket: int) -> None:
+        """A conversation in that bucket was sent to that plane with that intent."""
         slot = self._slots + (version % SLOTS) * SLOT_WORDS
         if self._words[slot] == version:
-            self._bytes[bitmap_at(slot, plane, intent) + (bucket >> 3)] |= 1 << (bucket & 7)
+            self._bytes[((slot + _BITMAPS + pair * BITMAP_WORDS) << 3) + (bucket >> 3)] |= 1 << (
+                bucket & 7
+            )
 
     def lose(self) -> None:
         """An outcome could not be recorded; said, so that nobody takes the counts for whole."""
         self._words[self._block + LOST] += 1
-
-    def hold(self, in_flight: int) -> None:
-        """So many requests are worked on now."""
-        self._words[self._block + IN_FLIGHT] = in_flight
 
     def _slot(self, version: int) -> int:
         return self._slots + (version % SLOTS) * SLOT_WORDS

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from cutover.evidence.outcome import FAILED, Conversations, Count
 from cutover.gateway.page import CELLS, INTENTS, OUTCOMES
-from cutover.runbook.intent import RISK_OF, Intent, Risk
+from cutover.runbook.intent import RISK_OF, Risk
 
 GENERATIONS_KEPT = 64
 """Acknowledged generations further back than this are forgotten."""
 
-_Seen = tuple[int, int, int]  # generation, plane, intent
+_Seen = tuple[int, int]  # generation, pair of plane and intent
 
 
 def _urgent_cells() -> frozenset[int]:
@@ -87,11 +87,11 @@ class Totals:
                 urgent = urgent or cell in _URGENT
         return urgent
 
-    def add_buckets(self, version: int, plane: int, intent: int, bitmap: int) -> None:
+    def add_buckets(self, version: int, pair: int, bitmap: int) -> None:
         """Add the conversations that a slot has seen."""
         generation = self._generation_of.get(version)
         if generation is not None and bitmap:
-            key = (generation, plane, intent)
+            key = (generation, pair)
             self._buckets[key] = self._buckets.get(key, 0) | bitmap
 
     def forget_worker(self, worker: int) -> None:
@@ -136,7 +136,7 @@ class Unsaid:
 
     Attributes:
         cells: totals by generation and cell.
-        sizes: distinct conversations by generation, plane, intent.
+        sizes: distinct conversations by generation and pair of plane and intent.
     """
 
     def __init__(
@@ -158,9 +158,6 @@ class Unsaid:
 
     def conversations(self) -> Iterator[Conversations]:
         """As they stand on the wire."""
-        for (generation, plane, intent), n in self.sizes.items():
-            yield Conversations(generation, _intent(intent), self._planes[plane], n)
-
-
-def _intent(index: int) -> Intent:
-    return INTENTS[index]
+        for (generation, pair), n in self.sizes.items():
+            plane, intent = divmod(pair, len(INTENTS))
+            yield Conversations(generation, INTENTS[intent], self._planes[plane], n)

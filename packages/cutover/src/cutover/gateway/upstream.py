@@ -31,7 +31,7 @@ class Upstream(Protocol):
     """
 
     __slots__ = (
-        "_chunks", "_complete", "_exchange", "_framed", "_head_done", "_keep", "_parser", "_pool",
+        "_chunks", "_complete", "_exchange",  "_head_done", "_keep", "_parser", "_pool",
         "_received", "_surplus", "_transport", "headers", "since", "status",
     )  # fmt: skip
 
@@ -48,7 +48,7 @@ class Upstream(Protocol):
         self.headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
         self._received = 0
-        self._complete = self._head_done = self._framed = self._keep = self._surplus = False
+        self._complete = self._head_done = self._keep = self._surplus = False
 
     # what the pool and the exchange ask for
 
@@ -98,7 +98,7 @@ class Upstream(Protocol):
 
     def eof_received(self) -> bool:
         """The plane sends no more: the end of an answer without a length."""
-        if self._exchange is not None and self._head_done and not self._framed:
+        if self._exchange is not None and self._head_done and not self._framed():
             self._complete = True
             self._deliver()
         return False
@@ -122,13 +122,8 @@ class Upstream(Protocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """The head is there; see how the body is delimited."""
-        if self._complete:
-            return
+        """The head is there; what looks like a header from now on is a trailer."""
         self._head_done = True
-        self._framed = any(
-            name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self.headers
-        )
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
@@ -150,6 +145,11 @@ class Upstream(Protocol):
         self._complete = True
 
     # ends
+
+    def _framed(self) -> bool:
+        """Whether the head says where the body ends."""
+        told = {b"content-length", b"transfer-encoding"}
+        return any(name.lower() in told for name, _ in self.headers)
 
     def _deliver(self) -> None:
         exchange, self._exchange = self._exchange, None

@@ -35,8 +35,6 @@ _NOT_CARRIED: Final = _OF_ONE_HOP | {b"host", b"content-length", b"expect", b"x-
 class WebhookExchange(Exchange):
     """A delivery on its way to the plane."""
 
-    __slots__ = ()
-
     def render(self, upstream: "Upstream", close: bytes) -> bytes:
         """The plane's answer with its own headers."""
         named = _named_by_connection(upstream.headers)
@@ -84,7 +82,7 @@ def take(board: "Board", client: "Client", request: Request) -> None:
 
 
 def _message(base: bytes, host: bytes, request: Request) -> bytes:
-    headers = request.headers or []
+    headers = request.headers
     named = _named_by_connection(headers)
     lines = b"".join(
         b"%b: %b\r\n" % (name, value)
