@@ -92,6 +92,8 @@ def _wanted(message: str, node: Mapping[str, Any]) -> str:
     """Pydantic's message as the end of "expected …", with what the value is for."""
     wanted = re.sub(r"^(Input|String|Tuple|Value) should (be )?", "", message)
     wanted = re.sub(r"<\w+\.\w+: ('\w+')>", r"\1", wanted)  # members of an enumeration
+    wanted = re.sub(r"^a valid dictionary or .*$", "a table", wanted)
+    wanted = re.sub(r"^a valid tuple$", "a list", wanted)
     about = str(node.get("description", "")).rstrip(".")
     return f"{wanted} ({about})" if about else wanted
 
