@@ -11,6 +11,7 @@ from sandbox.near import borsh, genesis, state
 from sandbox.near.borsh import AddKey, DeleteKey, FunctionCall, Transfer, decode_signed
 from sandbox.near.keys import KeyPair
 from sandbox.near.payer import Payer, ft_transfer
+from sandbox.near.token import STORAGE_YOCTO
 from sandbox.near.validity import InvalidTxError
 
 ADA, KEN, NOMAD = "ada.people.near", "ken.people.near", "nomad-one.people.near"
@@ -57,6 +58,37 @@ def test_one_bad_recipient_undoes_the_whole_batch_and_refunds_the_deposits(chain
     assert refund.predecessor == "system"
     cost = before - state.balance(chain.store, genesis.AGENT)
     assert cost == record.conversion.gas * state.GAS_PRICE
+
+
+@pytest.mark.parametrize("deposit", [0, 2])
+def test_a_token_transfer_wants_exactly_one_yocto(chain_and_payers, deposit):
+    chain, payers = chain_and_payers
+    action = replace(ft_transfer(ADA, 5), deposit=deposit)
+    sent = payers["phala"].send(genesis.USDC, [action])
+    blocks(chain, 3)
+    assert "exactly 1 yocto" in json.dumps(chain.records[sent].status())
+    assert usdc(chain, ADA) == 0
+
+
+def test_registering_for_storage_lets_somebody_receive_and_gives_the_excess_back(chain_and_payers):
+    chain, payers = chain_and_payers
+    before = state.balance(chain.store, genesis.AGENT)
+    args = json.dumps({"account_id": NOMAD}).encode()
+    deposit = FunctionCall("storage_deposit", args, 10**13, 2 * STORAGE_YOCTO)
+    sent = payers["phala"].send(genesis.USDC, [deposit, ft_transfer(NOMAD, 7)])
+    blocks(chain, 4)
+    assert usdc(chain, NOMAD) == 7
+    gas = chain.records[sent].conversion.gas * state.GAS_PRICE
+    cost = before - state.balance(chain.store, genesis.AGENT)
+    assert cost == STORAGE_YOCTO + 1 + gas
+
+
+def test_wrapping_near_and_paying_it_out_is_one_transaction(chain_and_payers):
+    chain, payers = chain_and_payers
+    wrap = FunctionCall("near_deposit", b"{}", 10**13, 10**24)
+    payers["phala"].send(genesis.WRAP, [wrap, ft_transfer(ADA, 10**24)])
+    blocks(chain, 3)
+    assert chain.store.get(("contract", genesis.WRAP, "balance", ADA)) == 10**24
 
 
 def test_the_same_bytes_twice_have_one_effect(chain_and_payers):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 
 import httpx
@@ -26,7 +25,7 @@ class Conductor:
         if request.path == "/v1/poll":
             self.polls += 1
             await self.ready.wait()
-        if request.path.startswith("/v1/table"):
+        if request.path.startswith("/v1/table") or request.path == "/v1/state":
             await send_answer(send, json_answer(TABLE, headers={"x-term": "3"}))
             return
         shown = {"headers": dict(request.headers), "query": dict(request.query)}
@@ -118,8 +117,8 @@ async def test_a_falsifying_link_breaks_a_share_in_tables_and_nothing_else():
         table = (await http.get("/v1/table/stream")).json()
         assert table["routes"]["analyze"]["candidate_bp"] == CORRUPT_BP
         assert table["generation"] == 7
-        echoed = (await http.post("/v1/other", content=json.dumps(TABLE))).json()
-        assert json.loads(echoed["body"]) == TABLE
+        assert (await http.get("/v1/state")).json() == TABLE
+        assert (await http.post("/v1/table")).json() == TABLE
         assert link.state()["counts"]["corrupted"] == 1
 
 

@@ -72,6 +72,7 @@ def test_a_split_may_be_there_already(verb):
         ("pay", PAID.replace(HASH, "1" * 32)),
         ("pay", PAID + f"\n🔗 Transaction: {HASH}"),
         ("pay", "❌ Payment failed: " + HASH),
+        ("pay", "❌ Payment failed after all\n" + PAID),
         ("pay", "🛑 Policy blocked pay: amount"),
         ("pay", "Planned. Reply approve plan-0123456789"),
     ],
