@@ -1,6 +1,8 @@
 """`cutover demo`: the whole cutover on this machine, with a fault of choice."""
 
 import json as jsonlib
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +50,7 @@ def demo(
     home = folder or Path(".cutover") / f"demo-{clock.wall_ms()}"
     home.mkdir(parents=True, exist_ok=False, mode=0o700)
     play = Play(load_runbook(runbook), runbook, home.resolve(), FAULTS.get(fault or ""), line)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # ends the world, too
     result = play.run()
     if json:
         typer.echo(jsonlib.dumps(result.as_json(), ensure_ascii=False))

@@ -1,5 +1,6 @@
 """Child processes of a demo: started with a log each, always ended, never orphaned silently."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +13,14 @@ from cutover.errors import CutoverError
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 12.0
 TAIL_BYTES = 2_000
+
+
+PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this child when the demo dies, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class DemoError(CutoverError):
@@ -42,6 +51,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - no threads here, and the demo may be killed
             )
 
     def kill(self, name: str) -> None:
