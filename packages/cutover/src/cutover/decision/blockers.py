@@ -5,7 +5,7 @@ import msgspec
 from cutover.decision.kinds import Reason
 from cutover.decision.matrix import sick_planes
 from cutover.decision.promotion import Promotion
-from cutover.decision.rollback import State, judge_conditions
+from cutover.decision.rollback import Finding, State, judge_conditions
 from cutover.decision.run import NEVER, Phase, Run
 from cutover.decision.soak import unseen
 from cutover.decision.split import in_force, judge_split
@@ -25,11 +25,27 @@ class Stops(msgspec.Struct, frozen=True):
         return bool(self.reasons)
 
 
-def blockers(runbook: Runbook, run: Run, now_ms: int, step: Promotion) -> Stops:
-    """What stops the next step, gates left aside."""
+def blockers(
+    runbook: Runbook,
+    run: Run,
+    now_ms: int,
+    step: Promotion,
+    findings: tuple[Finding, ...] | None = None,
+) -> Stops:
+    """What stops the next step, gates left aside.
+
+    Args:
+        runbook: what was agreed.
+        run: what is known.
+        now_ms: observed milliseconds of the run.
+        step: the next promotion.
+        findings: the rollback conditions as judged now; judged here when not given.
+    """
+    if findings is None:
+        findings = judge_conditions(runbook, run, now_ms)
     found = [
         *_orders(run),
-        *_rules(runbook, run, now_ms),
+        *_rules(findings),
         *_planes(runbook, run, now_ms),
         *_traffic(runbook, run),
         *_quiet(runbook, run, now_ms, step),
@@ -55,10 +71,10 @@ def _orders(run: Run) -> list[Found]:
     return found
 
 
-def _rules(runbook: Runbook, run: Run, now_ms: int) -> list[Found]:
+def _rules(findings: tuple[Finding, ...]) -> list[Found]:
     """A rule that is tripped, blind or switched off is a rule violation: nothing rises."""
     found = []
-    for finding in judge_conditions(runbook, run, now_ms):
+    for finding in findings:
         seq = finding.evidence[-1] if finding.evidence else 0
         if finding.state in (State.TRIPPED, State.BLIND, State.DISARMED):
             found.append((Reason(f"{finding.state}:{finding.rule}", finding.value), seq))

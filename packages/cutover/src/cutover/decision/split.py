@@ -67,12 +67,14 @@ def judge_split(runbook: Runbook, run: Run) -> SplitFinding:
     """Compare what the nodes counted under the current generation with its table."""
     verdicts: list[tuple[bool | None, str]] = []
     shares: dict[Intent, tuple[int, int]] = {}
+    table = {intent: table_share_bp(runbook, run, intent) for intent in LEADING}
     for intent in LEADING:
-        there = run.split.get(f"{intent}|{runbook.candidate}", 0)
-        total = there + run.split.get(f"{intent}|{runbook.fallback}", 0)
+        there, total = _requests(runbook, run, intent)
         shares[intent] = (there * ALL_BP // total if total else 0, total)
-        verdicts.append(_judge(runbook, run, intent, there, total))
-    verdicts += _followers(runbook, run)
+        verdicts.append(_judge(runbook, run, intent, table[intent]))
+    for intent, lead in runbook.follows.items():
+        if table[lead] in (0, ALL_BP):  # some of them may move money; parts are judged by the lead
+            verdicts.append(_judge(runbook, run, intent, table[lead]))
     ok: bool | None = True
     if any(v is None for v, _ in verdicts):
         ok = None
@@ -82,33 +84,20 @@ def judge_split(runbook: Runbook, run: Run) -> SplitFinding:
     return SplitFinding(ok, worst[0] if worst else "as the table says", shares)
 
 
-def _followers(runbook: Runbook, run: Run) -> list[tuple[bool | None, str]]:
-    """Minor intents, where their share is exact; some of them may move money."""
-    found = []
-    for intent in runbook.follows:
-        there = run.split.get(f"{intent}|{runbook.candidate}", 0)
-        total = there + run.split.get(f"{intent}|{runbook.fallback}", 0)
-        if table_share_bp(runbook, run, intent) in (0, ALL_BP):
-            found.append(_judge(runbook, run, intent, there, total))
-    return found
+def _requests(runbook: Runbook, run: Run, intent: Intent) -> tuple[int, int]:
+    """Requests of an intent on the candidate, and altogether."""
+    there = run.split.get(f"{intent}|{runbook.candidate}", 0)
+    return there, there + run.split.get(f"{intent}|{runbook.fallback}", 0)
 
 
-def _judge(
-    runbook: Runbook, run: Run, intent: Intent, there: int, total: int
-) -> tuple[bool | None, str]:
-    share = table_share_bp(runbook, run, intent)
-    if share == 0:
-        return (
-            there == 0,
-            f"{there} of {total} {intent} requests on {runbook.candidate}, expected none",
-        )
-    if share >= ALL_BP:
-        here = total - there
-        return (
-            here == 0,
-            f"{here} of {total} {intent} requests on {runbook.fallback}, expected none",
-        )
-    return _band(runbook, run, intent, share)
+def _judge(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool | None, str]:
+    if 0 < share < ALL_BP:
+        return _band(runbook, run, intent, share)
+    there, total = _requests(runbook, run, intent)
+    astray, plane = (there, runbook.candidate) if share == 0 else (total - there, runbook.fallback)
+    if not astray:
+        return True, ""
+    return False, f"{astray} of {total} {intent} requests on {plane}, expected none"
 
 
 def _band(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool | None, str]:

@@ -61,10 +61,11 @@ def _by_phase(runbook: Runbook, run: Run, now_ms: int) -> Decision:
         case Phase.PREPARING:
             return _money(runbook, run, now_ms) or _prepare(runbook, run)
         case Phase.RUNNING | Phase.CHECKING:
+            findings = judge_conditions(runbook, run, now_ms)
             return (
-                _watch(runbook, run, now_ms)
+                _watch(runbook, run, now_ms, findings)
                 or _money(runbook, run, now_ms)
-                or _forward(runbook, run, now_ms)
+                or _forward(runbook, run, now_ms, findings)
             )
         case Phase.ABORTED | Phase.COMPLETE:
             return _hold(run.phase, f"the run is {run.phase}")
@@ -115,10 +116,14 @@ def _prepare(runbook: Runbook, run: Run) -> Decision:
     return OpenStage(first.name, (Reason("preconditions", "all preconditions hold"),), tuple(seqs))
 
 
-def _watch(runbook: Runbook, run: Run, now_ms: int) -> Decision | None:
+Findings = tuple[Finding, ...]
+
+
+def _watch(runbook: Runbook, run: Run, now_ms: int, findings: Findings) -> Decision | None:
     """Rollback conditions; None when none asks for anything that can be done."""
-    findings = [f for f in judge_conditions(runbook, run, now_ms) if f.state is State.TRIPPED]
     for finding in findings:
+        if finding.state is not State.TRIPPED:
+            continue
         if decision := _tripped(runbook, run, finding, now_ms):
             return decision
     return None
@@ -156,9 +161,9 @@ def _said(view: PlaneView) -> str:
     return f", attestation {view.verdict}" if view.verdict is not None else ""
 
 
-def _forward(runbook: Runbook, run: Run, now_ms: int) -> Decision:
+def _forward(runbook: Runbook, run: Run, now_ms: int, findings: Findings) -> Decision:
     step = next_promotion(runbook, run)
-    stops = blockers(runbook, run, now_ms, step)
+    stops = blockers(runbook, run, now_ms, step, findings)
     if stops:
         return Hold(stops.reasons, stops.evidence)
     if step.kind == "complete":
