@@ -115,6 +115,13 @@ def test_the_agent_route_must_say_which_plane_answered():
         assert seen.result == "failed"
 
 
+@pytest.mark.parametrize("header", ["x-cutover-plane", "x-plane"])
+def test_the_plane_of_a_process_answer_is_read_from_its_header(header):
+    asked, body = Asked("pay", "acme/widgets", "process"), json.dumps({"response": PAID}).encode()
+    seen = judge(asked, 200, {header: "phala"}, body, ledger=Ledger())
+    assert (seen.result, seen.plane) == ("ok", "phala")
+
+
 def test_one_transaction_may_answer_one_payment_only():
     ledger = Ledger()
     assert verdict("pay", PAID, ledger=ledger).result == "ok"

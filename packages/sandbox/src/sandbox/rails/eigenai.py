@@ -54,6 +54,9 @@ class EigenAI:
     tokens: int = _GRANT_TOKENS
     name: str = "eigenai"
     _known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    # One curve operation at a time: a burst of equal questions then costs one signature, and the
+    # other stand-ins of this process are not starved by a pool of threads at pure-Python maths.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def identify(self, request: Request) -> Call:
         """Name the call: `message`, `checkGrant`, `completions`."""
@@ -104,7 +107,8 @@ class EigenAI:
         text = signed_text(str(model), prompt, output)
         if wrong == "bad_signature":
             text += " "
-        signature = await asyncio.to_thread(_sign, self.operator, text)
+        async with self._turn:
+            signature = await asyncio.to_thread(_sign, self.operator, text)
         message = {"role": "assistant", "content": output}
         return {
             "id": "chatcmpl-" + hashlib.sha256(text.encode()).hexdigest()[:24],
@@ -123,14 +127,18 @@ class EigenAI:
         if body.get("grantMessage") != _message(address):
             raise GrantError(401, "grantMessage is not the one that was issued")
         signature = str(body.get("grantSignature")).removeprefix("0x")
-        known = self._known.get((address, signature))
-        if known is None:
-            known = await asyncio.to_thread(_signed_by, address, signature)
-            if len(self._known) > 1000:
-                self._known.clear()
-            self._known[address, signature] = known
-        if not known:
+        if not await self._is_signed(address, signature):
             raise GrantError(401, "grantSignature does not belong to walletAddress")
+
+    async def _is_signed(self, address: str, signature: str) -> bool:
+        async with self._turn:
+            known = self._known.get((address, signature))
+            if known is None:
+                known = await asyncio.to_thread(_signed_by, address, signature)
+                if len(self._known) > 1000:
+                    self._known.clear()
+                self._known[address, signature] = known
+        return known
 
 
 def _address(value: object) -> str:

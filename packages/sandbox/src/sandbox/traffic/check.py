@@ -115,7 +115,7 @@ def refusal_code(value: Mapping[str, Any]) -> str | None:
 def _plane(value: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
     execution = value.get("execution")
     named = execution.get("plane") if isinstance(execution, dict) else None
-    named = named or headers.get("x-cutover-plane") or headers.get("x-plane-id")
+    named = named or headers.get("x-cutover-plane") or headers.get("x-plane")
     return named if isinstance(named, str) and named else None
 
 
