@@ -355,6 +355,20 @@ def test_more_entries_than_a_page_are_read_in_order(tmp_path, monkeypatch):
         assert isinstance(reader.verify_from(7), Verified)
 
 
+def test_a_damaged_file_that_leads_in_circles_is_an_error_not_a_hang(journal, monkeypatch):
+    journal.append([seen()], at_ms=0, wall_ms=0)
+    (found,) = journal._page(0, 1)
+
+    def circling(after, size):
+        if size > 1:
+            raise JournalError("malformed")
+        return [found]
+
+    monkeypatch.setattr(journal, "_page", circling)
+    with pytest.raises(JournalError, match="entry 1 follows entry 1; the file is damaged"):
+        list(journal.rows())
+
+
 def test_verifying_from_an_entry_that_is_not_there_is_refused(journal):
     with pytest.raises(JournalError, match="no sound entry 4"):
         journal.verify_from(5)

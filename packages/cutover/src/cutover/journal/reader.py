@@ -63,6 +63,11 @@ class Reader:
             yield from map(read_row, found)
             if len(found) < size:
                 return
+            if found[-1][0] <= after:  # a damaged tree can lead in circles
+                raise JournalError(
+                    f"{self.path}: entry {found[-1][0]} follows entry {after}; the file is "
+                    "damaged, keep a copy and go on from a backup of it"
+                )
             after = found[-1][0]
 
     def _page(self, after: int, size: int) -> list[tuple[int, object, object, object, object]]:
