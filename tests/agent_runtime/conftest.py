@@ -132,3 +132,9 @@ async def bare(tmp_path_factory):
     told = environ(tmp_path_factory.mktemp("bare"), PING_PAY_WEBHOOK_SECRET="hook")
     async with running(told) as found:
         yield found
+
+
+@pytest.fixture
+def run_plane():
+    """The way to start a plane with an environment of one's own."""
+    return running

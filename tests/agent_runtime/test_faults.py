@@ -5,7 +5,11 @@ import re
 
 import pytest
 
-from agent_runtime.near import sender, token
+from agent_runtime.allocation import WHOLE
+from agent_runtime.near import contract, sender, token
+from agent_runtime.near.contract import Row
+from sandbox.near import genesis
+from sandbox.near.payer import Payer, ft_transfer
 
 PAY = "pay 10 USDC to acme/widgets"
 NAMES = ("ada", "grace", "linus", "margaret")
@@ -123,6 +127,57 @@ async def test_one_key_pays_once_however_often_it_is_asked_at_once(ready, rails)
     texts = await asyncio.gather(*(ready.say(PAY, key="k1") for _ in range(5)))
     assert len(set(texts)) == 1
     assert moved(rails) == 10_000_000
+
+
+async def test_a_key_keeps_its_first_answer_even_if_the_world_changed(ready):
+    first = await ready.say("pay 1 USDC to acme/no-app", key="k1")
+    assert first.startswith("No split found")
+    await ready.say("create acme/no-app")
+    assert await ready.say("pay 1 USDC to acme/no-app", key="k1") == first
+    assert (await ready.say("pay 1 USDC to acme/no-app", key="k2")).startswith("✅ Distributed")
+
+
+async def test_rows_that_the_chain_does_not_hold_are_not_reported_as_created(ready, monkeypatch):
+    def other_rows(split_id, rows):
+        return honest(split_id, [Row("mallory", WHOLE)])
+
+    honest = contract.update_split
+    monkeypatch.setattr(contract, "update_split", other_rows)
+    text = await ready.say("create demo/fresh")
+    assert text.startswith("❌ Failed to create split: the chain does not hold the rows"), text
+
+
+@pytest.mark.parametrize(("providers", "dead"), [(1, False), (2, True)])
+async def test_an_overtaken_transaction_is_dead_only_if_two_providers_agree(
+    rails, run_plane, monkeypatch, providers, dead
+):
+    """It never arrived, and a later transaction of the same key did."""
+    monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.5)
+    first = rails.environ["NEAR_NODE_URL"]
+    second = rails.world.describe()["planes"]["phala"]["marked_env"]["NEAR_NODE_URL"]
+    rails.environ["NEAR_NODE_URL"] = ",".join([first, second] if providers == 2 else [first, first])
+    async with run_plane(rails.environ) as plane:
+        rails.fault(near(operation="send_tx", kind="wrong", variant="silent_drop"))
+        text = await plane.say(PAY, key="k1")
+        assert text.startswith("❌ Payment outcome unknown"), text
+        key = rails.world.credentials.near.planes["phala"]
+        chain = rails.world.chain
+        overtaking = Payer(chain, genesis.AGENT, key)
+        for _ in range(2):
+            overtaking.send(genesis.USDC, [ft_transfer("ada.people.near", 1, "other")])
+        await asyncio.wait_for(overtaken(rails, 2), 5)
+        rails.heal()
+        text = await plane.say(PAY, key="k1")
+    if dead:
+        assert text.startswith("❌ Payment failed: overtaken: "), text
+    else:
+        assert text.startswith("❌ Payment outcome unknown: "), text
+    assert moved(rails) == 2
+
+
+async def overtaken(rails, count):
+    while sum(t["level"] == "FINAL" for t in rails.transactions(genesis.USDC)) < count:  # noqa: ASYNC110 - the chain has no event for it
+        await asyncio.sleep(0.01)
 
 
 async def test_one_key_is_one_request(ready, rails):

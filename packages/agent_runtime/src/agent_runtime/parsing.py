@@ -83,8 +83,8 @@ def url(given: str) -> str:
 
 
 def urls(given: str) -> tuple[str, ...]:
-    """Addresses, comma separated."""
-    return tuple(url(part) for part in _parts(given))
+    """Addresses, comma separated; one that is named twice is still one provider."""
+    return tuple(dict.fromkeys(url(part) for part in _parts(given)))
 
 
 def upper_names(given: str) -> tuple[str, ...]:

@@ -92,17 +92,17 @@ class Rpc:
         answer.expect(200)
         return body["result"]
 
-    async def read(self, method: str, params: Any, deadline_seconds: float = READ_SECONDS) -> Any:
-        """Ask the providers in order; the first definite answer counts.
+    async def read(self, method: str, params: Any, node: str | None = None) -> Any:
+        """Ask the providers in order, or only one; the first definite answer counts.
 
         Raises:
             RpcError: the first provider with a definite answer said no.
             RailUnknown: none answered usably; the last fault.
         """
         fault = RailUnknown("near", "no provider is configured (NEAR_NODE_URL)")
-        for node in self.nodes:
+        for asked in self.nodes if node is None else (node,):
             try:
-                return await self.call(node, method, params, deadline_seconds)
+                return await self.call(asked, method, params, READ_SECONDS)
             except RailUnknown as error:
                 fault = error
         raise fault
@@ -129,13 +129,13 @@ class Rpc:
         except (KeyError, TypeError, ValueError) as error:
             raise RailUnknown("near", f"{method} gave no JSON result") from error
 
-    async def final_block(self) -> Block:
-        """The newest final block."""
-        header = (await self.read("block", {"finality": "final"}))["header"]
+    async def final_block(self, node: str | None = None) -> Block:
+        """The newest final block, of one provider if it matters which."""
+        header = (await self.read("block", {"finality": "final"}, node))["header"]
         return Block(str(header["hash"]), int(header["height"]))
 
-    async def key_nonce(self, account: str, public_key: str) -> int:
-        """The access key's nonce at final.
+    async def key_nonce(self, account: str, public_key: str, node: str | None = None) -> int:
+        """The access key's nonce at final, of one provider if it matters which.
 
         Raises:
             RailError: the key is not on the account.
@@ -148,6 +148,7 @@ class Rpc:
                 "account_id": account,
                 "public_key": public_key,
             },
+            node,
         )
         if "nonce" not in found:
             raise RailError("near", f"{account} does not have the access key {public_key}")

@@ -195,15 +195,31 @@ class Sender:
     async def _proof_of_death(self, attempt: Attempt) -> str:
         """Why the transaction can never execute; empty without a proof.
 
-        Absence counts only when two or more independent providers agree on it.
+        Every one of two or more providers must first be past it, and *then* not know its hash: in
+        the other order it could have become final between the two questions.
         """
         if len(self._rpc.nodes) < 2:
             return ""
-        block = await self._rpc.final_block()
-        if block.height > attempt.block_height + VALIDITY_BLOCKS:
-            return f"expired: signed at {attempt.block_height}, now final at {block.height}"
-        nonce = await self._rpc.key_nonce(self.account, self.public_key)
+        proofs = [await self._past(attempt, node) for node in self._rpc.nodes]
+        if not all(proofs):
+            return ""
+        absent = [await self._unknown_at(attempt, node) for node in self._rpc.nodes]
+        return proofs[0] if all(absent) else ""
+
+    async def _past(self, attempt: Attempt, node: str) -> str:
+        """Why one provider could not take the transaction any more; empty if it could."""
+        height = (await self._rpc.final_block(node)).height
+        if height > attempt.block_height + VALIDITY_BLOCKS:
+            return f"expired: signed at {attempt.block_height}, now final at {height}"
+        nonce = await self._rpc.key_nonce(self.account, self.public_key, node)
         return f"overtaken: the key's final nonce is {nonce}" if nonce >= attempt.nonce else ""
+
+    async def _unknown_at(self, attempt: Attempt, node: str) -> bool:
+        try:
+            await self._status(attempt, node)
+        except RpcError as error:
+            return error.name == "UNKNOWN_TRANSACTION"
+        return False
 
     def _record(self, attempt: Attempt, found: outcome.Outcome) -> Attempt:
         match found:

@@ -1,0 +1,52 @@
+"""The order of questions when a transaction seems to be gone."""
+
+import sqlite3
+
+from nacl.signing import SigningKey
+
+from agent_runtime.near.keys import Key
+from agent_runtime.near.ledger import NewAttempt, State, TransactionLedger
+from agent_runtime.near.rpc import Block, RpcError
+from agent_runtime.near.sender import Sender
+from agent_runtime.near.transaction import Signed
+
+OUTCOME = {
+    "final_execution_status": "FINAL",
+    "status": {"SuccessValue": ""},
+    "transaction": {"hash": "HASH"},
+    "transaction_outcome": {"block_hash": "B", "outcome": {"status": {"SuccessReceiptId": "r"}}},
+    "receipts_outcome": [{"outcome": {"status": {"SuccessValue": ""}}}],
+}
+
+
+class JustInTime:
+    """Two providers whose chain takes the transaction right after it was first asked for."""
+
+    nodes = ("first", "second")
+
+    def __init__(self):
+        self.landed = False
+
+    async def call(self, node, method, params, deadline_seconds):
+        assert method == "tx", "nothing is to be sent here"
+        if not self.landed:
+            self.landed = node == self.nodes[-1]
+            raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
+        return OUTCOME
+
+    async def final_block(self, node=None):
+        return Block("B", 101)
+
+    async def key_nonce(self, account, public_key, node=None):
+        return 7
+
+
+async def test_a_transaction_that_lands_between_two_questions_is_not_called_dead():
+    signing = SigningKey(b"\x01" * 32)
+    key = Key(bytes(signing.verify_key), signing)
+    ledger = TransactionLedger(sqlite3.connect(":memory:"))
+    new = NewAttempt("pay-1", "ft_transfer", "a.near", key.text, 7, "B", 100)
+    ledger.store(new, Signed("HASH", b"bytes"))
+    ledger.mark("HASH", State.SENT)
+    found = await Sender(JustInTime(), ledger, "a.near", key).settle("HASH")
+    assert found.state is State.LANDED
