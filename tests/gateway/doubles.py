@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+
 from cutover.evidence.wire import NodeReport
 from cutover.gateway.config import GatewayConfig, Limits, PlaneEndpoint, to_json
 from cutover.routing.table import Route, RoutingTable
@@ -76,9 +77,10 @@ def text(said):
 
 
 class Plane:
-    """A plane on loopback; `misbehave(seen, writer)` may return True when it dealt with a request."""
+    """A plane on loopback; `misbehave(seen, writer)` returns True when it dealt with a request."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls
         self.seen = []
         self.answer = text("📊 Analysis for github.com/o/r")
         self.misbehave = None
@@ -87,13 +89,13 @@ class Plane:
         self.port = 0
 
     async def start(self):
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     async def stop(self):
         self.server.close()
@@ -121,6 +123,8 @@ class Plane:
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except asyncio.CancelledError:
+            pass  # the test is over; a server task that ends cancelled makes asyncio complain
         finally:
             self.writers.discard(writer)
             writer.close()
@@ -175,7 +179,8 @@ class Conductor:
 
     async def _serve(self, reader, writer):
         self.writers.add(writer)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        over = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
+        with contextlib.suppress(*over):
             while True:
                 line, headers, body = await read_message(reader)
                 assert ("authorization", f"Bearer {TOKEN}") in headers
@@ -286,13 +291,13 @@ class Node:
     """A gateway node under test."""
 
     config: GatewayConfig
+    environment: dict[str, str]
     process: subprocess.Popen | None = None
-    rafts: list = field(default_factory=list)
 
     async def start(self):
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: ASYNC220 (it has started when this returns)
             [sys.executable, str(Path(__file__).with_name("launch.py"))],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | self.environment,
         )  # fmt: skip
         self.process.stdin.write(to_json(self.config))
         self.process.stdin.close()
@@ -317,12 +322,11 @@ class Node:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(20)
+    async def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        await until(lambda: self.process.poll() is not None, 20, "the node's end")
         self.process.stderr.close()
-        return code
+        return self.process.returncode
 
     def kill(self):
         os.kill(self.process.pid, signal.SIGKILL)
@@ -330,7 +334,7 @@ class Node:
         self.process.stderr.close()
 
 
-def config(tmp_path, planes, conductor_url, **changes):
+def config(tmp_path, planes, conductor_url, /, **changes):
     defaults = {
         "node": "node-1", "host": "127.0.0.1", "port": 0, "workers": 1,
         "client_keys": (CLIENT_KEY,),

@@ -81,6 +81,10 @@ class Client(Protocol):
         if self._state == IDLE:
             self._transport.close()
 
+    def busy(self) -> bool:
+        """Whether a request is arriving or being answered, or an answer still being taken."""
+        return self._state in {READING, WORKING} or self._transport.get_write_buffer_size() > 0
+
     def sweep(self, now: float) -> None:
         """Enforce the limits on waiting."""
         waited = now - self._since

@@ -98,8 +98,12 @@ async def _drain(board: Board) -> None:
         client.interrupt()
     give_up = board.loop.time() + board.limits.drain_seconds
     # ASYNC110: an event would cost something at every request
-    while (board.in_flight or board.clients) and board.loop.time() < give_up:  # noqa: ASYNC110
+    while _busy(board) and board.loop.time() < give_up:  # noqa: ASYNC110
         await asyncio.sleep(SWEEP_SECONDS / 5)
+
+
+def _busy(board: Board) -> bool:
+    return board.in_flight > 0 or any(client.busy() for client in board.clients)
 
 
 def _defect(board: Board, context: dict[str, Any]) -> None:

@@ -1,0 +1,282 @@
+"""The gateway's judgements that need no socket."""
+
+import json
+import string
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cutover.errors import ConfigurationError
+from cutover.evidence.outcome import Outcome
+from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge
+from cutover.gateway.asked import UnreadableError, read_agent, read_process
+from cutover.gateway.config import address_of, from_json, to_json
+from cutover.gateway.outcomes import outcome_of
+from cutover.gateway.page import INTENTS, OUTCOMES, SLOTS, Page, cell_of
+from cutover.gateway.standing import Standing
+from cutover.gateway.store import Store
+from cutover.gateway.tally import Tally
+from cutover.gateway.totals import Totals
+from cutover.routing.pick import bucket_of, pick
+from cutover.routing.table import Route, RoutingTable
+from cutover.runbook.intent import Intent
+from gateway.doubles import NEAR_HASH, PAID, Plane, config, table
+
+PLANES = ("hetzner", "phala")
+
+
+def said(text):
+    return json.dumps({"response": text}).encode()
+
+
+@given(
+    share=st.integers(0, 10_000), salt=st.text(string.printable, max_size=8),
+    key=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    intent=st.sampled_from(list(Intent)),
+)  # fmt: skip
+def test_a_worker_chooses_the_plane_that_pick_chooses(share, salt, key, intent):
+    routes = {i: Route(share if i is intent else 0) for i in Intent}
+    made = RoutingTable(1, 1, "r", salt, "hetzner", "phala", "hetzner", "s", routes)
+    way, bucket = Standing(1, made, {name: name for name in PLANES}).choose(intent, key)
+    assert way.plane == pick(made, intent, key)
+    assert bucket == (bucket_of(salt, key) if key else -1)
+
+
+@pytest.mark.parametrize(
+    ("intent", "status", "body", "outcome"),
+    [
+        (Intent.ANALYZE, 200, said("📊 Analysis for x"), Outcome.OK),
+        (Intent.ANALYZE, 200, said("❌ Analysis failed for x"), Outcome.BUSINESS_FAILED),
+        (Intent.CREATE, 200, said("❌ Failed to create split: no"), Outcome.BUSINESS_FAILED),
+        (Intent.PAY, 200, said("❌ Payment failed: no"), Outcome.BUSINESS_FAILED),
+        (Intent.PAY, 200, said("No split found for x"), Outcome.DECLINED),
+        (Intent.PAY, 200, said("❌ No payout-eligible contributors"), Outcome.DECLINED),
+        (Intent.PAY, 200, said("❌ Strict mode enabled: no"), Outcome.DECLINED),
+        (Intent.PAY, 200, said("🛑 Policy blocked pay: limit"), Outcome.DECLINED),
+        (Intent.PAY, 200, said("🛑 Safety review required before payout: X"), Outcome.DECLINED),
+        (Intent.UNKNOWN, 200, said("I didn't understand that. Try: x"), Outcome.DECLINED),
+        (Intent.PAY, 200, said("❌ Payment failed: outcome unknown"), Outcome.TIMEOUT_UNKNOWN),
+        (
+            Intent.PAY,
+            200,
+            said("⏳ The outcome of this payment is unknown"),
+            Outcome.TIMEOUT_UNKNOWN,
+        ),
+        (Intent.REPUTATION, 200, said("🏅 Reputation\nKind: unknown"), Outcome.OK),
+        (Intent.PAY, 200, said('📝 Plan\n{"id": "plan-0123456789"}'), Outcome.DECLINED),
+        (Intent.PAY, 200, said(PAID), Outcome.OK),
+        (Intent.PLAN, 200, said(PAID), Outcome.OK),
+        (Intent.PLAN, 200, said("✅ Distributed 1 USDC\n🔗 Transaction: 0x"), Outcome.UNKNOWN),
+        (Intent.PAY, 200, said("✅ done\n🔗 Transaction: 0x" + "a" * 64), Outcome.OK),
+        (Intent.PAY, 200, said("✅ done\n🔗 Transaction: 0x" + "0" * 64), Outcome.UNKNOWN),
+        (Intent.PAY, 200, said("✅ Distributed\n🔗 Transaction: intent-1a2b3c4d"), Outcome.UNKNOWN),
+        (Intent.PAY, 200, said("✅ Distributed\n🔗 Transaction: " + "z" * 44), Outcome.UNKNOWN),
+        (Intent.PAY, 200, said("✅ Distributed\n🔗 Transaction: 0xabc123"), Outcome.UNKNOWN),
+        (Intent.PAY, 200, said("✅ Distributed 1 USDC"), Outcome.UNKNOWN),
+        (Intent.ANALYZE, 200, said(""), Outcome.UNKNOWN),
+        (Intent.ANALYZE, 200, b"<html>", Outcome.UNKNOWN),
+        (Intent.ANALYZE, 200, b'{"response": 3}', Outcome.UNKNOWN),
+        (Intent.ANALYZE, 200, b'{"response": "\xff"}', Outcome.UNKNOWN),
+        (Intent.ANALYZE, 302, said("elsewhere"), Outcome.UNKNOWN),
+        (Intent.ANALYZE, 401, said("x"), Outcome.CLIENT_ERROR),
+        (Intent.PAY, 503, said(PAID), Outcome.SERVER_ERROR),
+    ],
+)
+def test_an_answer_is_judged_by_what_it_says(intent, status, body, outcome):
+    assert outcome_of(intent, status, body) is outcome
+
+
+@given(st.binary(max_size=200), st.sampled_from(list(Intent)), st.integers(100, 599))
+def test_no_answer_whatsoever_breaks_the_classification(body, intent, status):
+    assert isinstance(outcome_of(intent, status, body), Outcome)
+
+
+@given(st.text(max_size=80))
+def test_a_pay_answer_without_a_real_reference_is_never_ok(text):
+    assert outcome_of(Intent.PAY, 200, said(text)) is not Outcome.OK
+
+
+def test_the_reference_of_the_tests_is_a_real_one():
+    assert len(NEAR_HASH) == 44
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"text":"analyze a/b","text":"pay 1 USDC to a/b"}',
+        b'{"text":"analyze a/b","te\\u0078t":"pay 1 USDC to a/b"}',
+        b'{"\\u0074ext":"analyze a/b","te\\u0078t":"pay 1 USDC to a/b"}',
+        b'{"text":"a","author":"1","author":"2"}',
+        b'{"text":"a","\\u0061uthor":"1","author":"2"}',
+        b'{"text":3}', b'{"author":"x"}', b'["text"]', b'"text"', b"", b"{", b"nonsense",
+        b'{"text":"a"} {"text":"b"}', b'{"text":"\xff"}', b'{"text":"a","author":7}',
+        b'{"text":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"text":"a\\n","x":' + b"[" * 900 + b"]" * 900 + b"}" * 2,
+    ],
+)  # fmt: skip
+def test_an_ambiguous_or_malformed_body_is_refused(body):
+    with pytest.raises(UnreadableError):
+        read_process(body)
+    if b"text" in body and b"author" not in body:
+        with pytest.raises(UnreadableError):
+            read_agent(body)
+
+
+@given(st.dictionaries(st.sampled_from(["text", "author", "type", 'a"text"', "x\\"]), st.text()))
+def test_a_plain_body_reads_as_any_parser_reads_it(found):
+    body = json.dumps({"text": "t", **found}).encode()
+    try:
+        read = read_process(body)
+    except UnreadableError:
+        # only lone surrogates, which are no text, may be refused
+        assert any(0xD800 <= ord(c) < 0xE000 for v in found.values() for c in v)
+        return
+    assert (read.text, read.author) == ((w := json.loads(body))["text"], w.get("author"))
+
+
+@pytest.mark.parametrize(
+    ("in_force", "offered", "verdict"),
+    [
+        (None, table(5, term=3), Adopt),
+        (table(2), table(3), Adopt),
+        (table(2), table(2), Ignore),
+        (table(2), table(2, share=5), Refuse),
+        (table(2), table(1), Refuse),
+        (table(2, term=4), table(3, term=3), Refuse),
+        (table(2), table(2, term=2), Adopt),
+        (table(2), table(2, share=7, term=2), Adopt),
+        (table(2), table(1, term=2), Refuse),
+        (table(2), table(1, term=2, run="run-2"), Adopt),
+        (table(2, share=1), table(9, term=2, run="run-2"), Refuse),
+        (table(2, active="phala"), table(9, term=2, run="run-2"), Refuse),
+        (table(2, term=3), table(9, term=2, run="run-2"), Refuse),
+        (table(2), msgspec.structs.replace(table(3), candidate="aws"), Refuse),
+        (table(2), msgspec.structs.replace(table(3), routes={}), Refuse),
+        (table(2), table(0), Refuse),
+    ],
+)
+def test_which_tables_a_node_puts_in_force(in_force, offered, verdict):
+    assert isinstance(judge(in_force, offered, PLANES), verdict)
+
+
+def page(tmp_path, workers=1):
+    return Page.create(tmp_path / "page.bin", workers)[0]
+
+
+def test_the_page_gives_back_the_table_and_a_new_version(tmp_path):
+    shared = page(tmp_path)
+    assert [shared.publish(table(1)), shared.publish(table(2, share=3))] == [1, 2]
+    assert shared.table() == (2, table(2, share=3))
+
+
+def test_a_half_written_table_is_not_read(tmp_path):
+    shared = page(tmp_path)
+    shared.publish(table(1))
+    shared.bytes[4100] ^= 1
+    with pytest.raises(RuntimeError):
+        shared.table()
+
+
+def test_a_count_for_a_slot_that_was_given_away_is_said_to_be_lost(tmp_path):
+    shared = page(tmp_path)
+    tally = Tally(shared, 0)
+    tally.adopt(1)
+    tally.count(1, 0)
+    tally.adopt(1 + SLOTS)
+    tally.count(1, 0)
+    assert shared.words[shared.block_at(0) + 2] == 1
+    assert [slot.version() for slot in shared.slots(0)] == [1 + SLOTS]
+
+
+CELLS = st.lists(st.integers(0, 2 * len(INTENTS) * len(OUTCOMES) - 1), max_size=30)
+
+
+@given(st.lists(st.tuples(CELLS, st.booleans(), st.booleans()), max_size=8))
+def test_totals_are_exact_whatever_is_lost_repeated_or_restarted(tmp_path_factory, steps):
+    """Each step counts some cells, then maybe the worker dies, then maybe a report arrives."""
+    shared = page(tmp_path_factory.mktemp("page"))
+    totals, tally = Totals(PLANES), Tally(shared, 0)
+    totals.open(1, 7)
+    tally.adopt(1)
+    told, truth = {}, {}
+    for cells, dies, arrives in steps:
+        for cell in cells:
+            tally.count(1, cell)
+            truth[cell] = truth.get(cell, 0) + 1
+        for slot in shared.slots(0):
+            totals.add(0, slot.version(), slot.counters())
+        if dies:
+            totals.forget_worker(0)
+            shared.clear_block(0)
+            tally.adopt(1)
+        unsaid = totals.unsaid()
+        if arrives:
+            told |= {cell: n for (_, cell), n in unsaid.cells.items()}
+            totals.acknowledge(unsaid)
+            assert not totals.unsaid()
+    told |= {cell: n for (_, cell), n in totals.unsaid().cells.items()}
+    assert told == truth
+
+
+def test_a_failed_payment_is_urgent_and_a_failed_analysis_is_not(tmp_path):
+    shared = page(tmp_path)
+    totals, tally = Totals(PLANES), Tally(shared, 0)
+    totals.open(1, 1)
+    tally.adopt(1)
+    failed = OUTCOMES.index(Outcome.BUSINESS_FAILED)
+    for intent, urgent in ((Intent.ANALYZE, False), (Intent.PAY, True)):
+        tally.count(1, cell_of(0, INTENTS.index(intent), failed))
+        (slot,) = shared.slots(0)
+        assert totals.add(0, slot.version(), slot.counters()) is urgent
+
+
+def node_config(tmp_path, **changes):
+    plane = Plane()
+    plane.port = 1
+    made = config(tmp_path, {"hetzner": plane, "phala": plane}, "http://127.0.0.1:1")
+    return replace(made, **changes)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_keys": ()}, {"client_keys": ("",)}, {"client_keys": ("a\r\nb",)}, {"workers": 0},
+        {"node": "a b"}, {"gateway_token": ""}, {"conductor_url": "ftp://x"}, {"loop": "trio"},
+        {"planes": {}},
+    ],
+)  # fmt: skip
+def test_a_configuration_that_cannot_work_is_refused_before_anything_starts(tmp_path, wrong):
+    with pytest.raises(ConfigurationError):
+        node_config(tmp_path, **wrong).checked()
+
+
+def test_a_configuration_survives_the_pipe_and_shows_no_secret(tmp_path):
+    made = node_config(tmp_path).checked()
+    assert from_json(to_json(made), type(made)) == made
+    for secret in ("client-key", "gateway-token", "key-of-hetzner"):
+        assert secret not in repr(made)
+
+
+@pytest.mark.parametrize("url", ["http://u:p@h", "https://h?x", "//h", "http://", "http://h/ x"])
+def test_addresses_that_hide_something_are_refused(url):
+    with pytest.raises(ValueError, match=r"http|neither"):
+        address_of(url)
+
+
+def test_a_damaged_table_on_disk_stops_the_start(tmp_path):
+    (tmp_path / "table.json").write_bytes(b'{"generation": 1')
+    store = Store(tmp_path)
+    with pytest.raises(ConfigurationError, match="no routing table"):
+        store.table()
+    store.close()
+
+
+def test_two_nodes_cannot_share_a_state_directory(tmp_path):
+    store = Store(tmp_path)
+    with pytest.raises(ConfigurationError, match="in use"):
+        Store(tmp_path)
+    store.close()
+    Store(tmp_path).close()
