@@ -17,8 +17,12 @@ from cutover.demo.processes import DemoError, Processes
 
 START_SECONDS: Final = 30.0
 PLANES: Final = ("hetzner", "phala")
-RATE: Final = 25.0
+RATE: Final = 16.0
 """Client requests a second."""
+
+MIX: Final = "analyze=70,create=20,pay=10"
+PAY_REPOS: Final = ",".join(f"demo/pay-{n}" for n in range(1, 9))
+"""Where clients pay; the live intents use a repository of their own."""
 
 
 class World:
@@ -92,7 +96,8 @@ class World:
         """Let clients begin; each checks every answer it gets."""
         command = [
             sys.executable, "-m", "sandbox.main", "traffic", "--url", self.gateway_url,
-            "--rate", f"{RATE:g}", "--planes", ",".join(PLANES),
+            "--rate", f"{RATE:g}", "--mix", MIX, "--planes", ",".join(PLANES),
+            "--repos", "near/near-sdk-rs,acme/widgets", "--pay-repos", PAY_REPOS,
             "--json-out", str(self.traffic_file),
         ]  # fmt: skip
         self.processes.start("traffic", command, {"TRAFFIC_KEY": self._keys["client"]})
