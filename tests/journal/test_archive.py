@@ -9,10 +9,12 @@ import warnings
 import zipfile
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cutover.decision.kinds import Reason, Retry
 from cutover.errors import JournalError
 from cutover.evidence.observation import Reference
 from cutover.journal import archive
@@ -114,6 +116,30 @@ def test_canary_runs_incidents_and_checks_are_taken_from_the_journal(sealed):
     assert incident["retried"] is None
     (check,) = json.loads(parts["postchecks.json"])
     assert (check["seq"], check["name"], check["ok"]) == (13, "upstream_and_keys", True)
+
+
+def test_a_retry_ends_the_incident_and_the_run_goes_on(tmp_path):
+    retried = Retry((Reason("operator", "fixed"),), (10,))
+    source = record(tmp_path / "journal.db", [*story()[:10], retried])
+    manifest = create(source, tmp_path / "run.zip", replay=lambda _: None)
+    (incident,) = json.loads(parts_of(tmp_path / "run.zip")["incidents.json"])
+    assert (incident["returned"]["seq"], incident["retried"]["seq"]) == (9, 11)
+    assert manifest.state == State.UNFINISHED
+
+
+def test_a_journal_whose_first_entry_is_of_another_run_is_not_archived(tmp_path):
+    foreign = msgspec.structs.replace(story()[0], run="run-2")
+    source = record(tmp_path / "journal.db", [foreign])
+    with pytest.raises(JournalError, match="of run run-1, its first entry of run-2"):
+        create(source, tmp_path / "run.zip", replay=lambda _: None)
+
+
+def test_a_runbook_that_is_not_the_one_whose_sum_was_adopted_is_named(tmp_path):
+    false = msgspec.structs.replace(story()[0], sha256="0" * 64)
+    source = record(tmp_path / "journal.db", [false])
+    create(source, tmp_path / "run.zip", replay=lambda _: None)
+    found = found_in(tmp_path / "run.zip", lambda _: None)
+    assert found == {("runbook.toml", Flaw.CHANGED)}
 
 
 def test_the_same_journal_gives_the_same_bytes(original, sealed, tmp_path):

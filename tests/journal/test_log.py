@@ -194,6 +194,7 @@ def test_any_flipped_byte_of_the_text_is_named_at_its_line(original_text, tmp_pa
         (lambda lines: [*lines[:4], b"\n", *lines[4:]], (What.INSERTED, 5)),
         (lambda lines: [*lines[:4], lines[4].replace(b":", b": ", 1), *lines[5:]],
          (What.CHANGED, 5)),
+        (lambda lines: [*lines[:-1], b" " + lines[-1]], (What.CHANGED, 15)),
         (lambda lines: [*lines[:-1], lines[-1].replace(b"run-1", b"run-2")], (What.CHANGED, 0)),
     ],
 )  # fmt: skip
