@@ -26,7 +26,7 @@ BUILD = HERE.parent / "build"
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 LOAD_CORE, SUBJECT_CORE = CORES[0], CORES[-1]
-TOKEN = "bench-token"
+TOKEN = "bench-token"  # noqa: S105 (of a loopback double)
 
 
 def pinned(core: int, *command: str) -> list[str]:
@@ -81,7 +81,10 @@ def busy_seconds() -> float:
 
 @dataclass
 class Load:
-    """What one run of the load generator saw."""
+    """What one run of the load generator saw.
+
+    `foreign` is the share of the machine that others used meanwhile.
+    """
 
     requests: int
     seconds: float
@@ -147,7 +150,8 @@ class BenchConductor:
             await asyncio.sleep(0.002)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        over = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
+        with contextlib.suppress(*over):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
                 length = head.partition("content-length: ")[2].split("\r\n")[0]
@@ -236,31 +240,21 @@ async def load(url: str, key: str, seconds: float, pids: list[int], own: list[in
     else:
         command = pinned(LOAD_CORE, python(), str(HERE / "load.py"), url, key, str(seconds))
     before, busy, mine = cpu_seconds(pids), busy_seconds(), cpu_seconds([*own, *pids])
+    children = children_seconds()
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    generator = _Sampler(process.pid)
     out = (await process.communicate())[0].decode()
     said = [line.split()[1:] for line in out.splitlines() if line.startswith("RESULT")]
     if not said:
         raise RuntimeError(f"the load generator said nothing usable: {out[-500:]}")
     requests, micros, errors, p50, p99 = (float(word) for word in said[0])
     used = cpu_seconds(pids) - before
-    others = (busy_seconds() - busy) - (cpu_seconds([*own, *pids]) - mine) - generator.used()
+    ours = cpu_seconds([*own, *pids]) - mine + children_seconds() - children
     wall = micros / 1e6
-    foreign = max(0.0, others / wall / len(CORES))
+    foreign = max(0.0, (busy_seconds() - busy - ours) / wall / len(CORES))
     return Load(int(requests), wall, int(errors), p50, p99, used, foreign)
 
 
-class _Sampler:
-    """CPU time of a child that is gone when one wants to know."""
-
-    def __init__(self, pid: int) -> None:
-        self._before = self._children()
-        self._pid = pid
-
-    def used(self) -> float:
-        return self._children() - self._before
-
-    @staticmethod
-    def _children() -> float:
-        times = os.times()
-        return times.children_user + times.children_system
+def children_seconds() -> float:
+    """CPU time of our children that are gone: the load generators."""
+    times = os.times()
+    return times.children_user + times.children_system

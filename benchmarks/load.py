@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
             Connection.errors += self.parser.get_status_code() != 200
             self.ask()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)
         Connection.errors += self.running
 
 

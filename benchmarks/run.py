@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
+WIDTH_MIN = 132
 
 
 def main() -> int:
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--only", metavar="NAME", help="one benchmark")
     asked = parser.parse_args()
     console = Console()
+    console = Console(width=max(console.width, WIDTH_MIN))
     found = {module.NAME: module for module in _modules()}
     if asked.only is not None and asked.only not in found:
         console.print(f"no benchmark {asked.only!r}; there are: {', '.join(sorted(found))}")
@@ -86,7 +88,7 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
     if isinstance(value, list):
-        return "–".join(_text(inner) for inner in value) or "none"
+        return " to ".join(_text(inner) for inner in value) or "none"
     return str(value)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from cutover.gateway.answers import CLOSE, CONTINUE, error_answer
-from cutover.gateway.message import KIND, REPEATABLE, Request
+from cutover.gateway.message import KIND, REPEATABLE, WEBHOOK, Request
 
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
@@ -163,14 +163,19 @@ class Client(Protocol):
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
         if self._state == READING:
-            self._request.url += url
+            request = self._request
+            request.url += url
+            if request.url.startswith(WEBHOOK):
+                request.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header line; those after the body are not looked at."""
         if self._state != READING or self._head_done:
             return
         request, name = self._request, name.lower()
-        request.headers.append((name, value))
+        request.lines += 1
+        if request.headers is not None:
+            request.headers.append((name, value))
         kind = KIND.get(name)
         if kind is not None:
             if kind:
@@ -188,6 +193,8 @@ class Client(Protocol):
         request.method = self._parser.get_method()
         if self._parser.should_upgrade():
             self.refuse(400, "this server upgrades to no other protocol", "malformed")
+            return
+        if request.plain(limits.headers):
             return
         problem = request.problem(limits.headers, limits.body_bytes)
         if problem is not None:

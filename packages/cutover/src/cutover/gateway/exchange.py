@@ -15,7 +15,7 @@ Lines never crossed:
 from typing import TYPE_CHECKING
 
 from cutover.evidence.outcome import Outcome
-from cutover.gateway.answers import JSON, error_answer, status_line
+from cutover.gateway.answers import JSON, STATUS_LINE, error_answer, status_line
 from cutover.gateway.outcomes import outcome_of
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cutover.gateway.upstream import Upstream
 
 _PASSED = frozenset({b"content-type", b"content-encoding", b"retry-after"})
+_PASSED_LENGTHS = frozenset(len(name) for name in _PASSED)
 
 
 class Exchange:
@@ -78,7 +79,8 @@ class Exchange:
         self._board.hold(self, self._deadline_ms)
         upstream = self._pool.take(money)
         if upstream is not None:
-            self._send(upstream)
+            self._upstream = upstream
+            upstream.carry(self, self._message)
         elif not self._pool.connect(self):
             self._end(Outcome.SHED, f"all connections to {self._pool.name} are busy")
 
@@ -104,7 +106,8 @@ class Exchange:
         """A whole answer is there."""
         if self.done:
             return
-        self._finish()
+        self.done = True
+        self._board.release(self, self._deadline_ms)
         client = self._client
         if client is not None:
             client.reply(self.render(upstream, client.closing_line()))
@@ -172,12 +175,12 @@ class IntentExchange(Exchange):
             return b"%b%b%b\r\n" % (status_line(status), self.signature(), close)
         passed = b""
         for name, value in upstream.headers:
-            if name in _PASSED or name.lower() in _PASSED:
+            if len(name) in _PASSED_LENGTHS and name.lower() in _PASSED:
                 passed += b"%b: %b\r\n" % (name, value)
         body = upstream.body()
+        first = STATUS_LINE.get(status) or status_line(status)
         return b"%b%b%b%b\r\n%bcontent-length: %d\r\n\r\n%b" % (
-            status_line(status), passed or JSON, self._way.signature, self._request_id, close,
-            len(body), body,
+            first, passed or JSON, self._way.signature, self._request_id, close, len(body), body,
         )  # fmt: skip
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:

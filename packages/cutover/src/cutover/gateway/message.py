@@ -27,6 +27,8 @@ CARRIED: Final = (b"accept", b"idempotency-key", b"traceparent")
 """The allow-list: what a plane gets to see besides type, length, key and request id."""
 
 VALUE_BYTES_MAX: Final = 512
+SHORT: Final = 4
+"""Digits of a content length that need no look here: the body's pieces are counted anyway."""
 WEBHOOK: Final = b"/webhook/"
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -39,7 +41,8 @@ class Request:
         method: upper-case token.
         url: as in the request line.
         fields: the headers in `KIND`, by lower-case name.
-        headers: every header in order, names in lower case.
+        headers: every header in order, names in lower case; kept for webhooks only.
+        lines: number of header lines.
         special: whether there is a header that needs a closer look.
         repeated: a header that came twice and must not, or empty.
         chunks: pieces of the body.
@@ -49,13 +52,14 @@ class Request:
     # Class attributes are the defaults: most requests never touch them, and none pays for them.
     method = b""
     url = b""
+    headers: list[tuple[bytes, bytes]] | None = None
+    lines = 0
     special = False
     repeated = b""
     size = 0
 
     def __init__(self) -> None:
         self.fields: dict[bytes, bytes] = {}
-        self.headers: list[tuple[bytes, bytes]] = []
         self.chunks: list[bytes] = []
 
     def path(self) -> bytes:
@@ -74,18 +78,25 @@ class Request:
 
     def carried(self) -> bytes:
         """Header lines that a plane gets to see."""
-        if not self.special:
-            return b""
         fields = self.fields
         return b"".join(
             [b"%b: %b\r\n" % (name, fields[name]) for name in CARRIED if name in fields]
         )
 
+    def plain(self, headers_max: int) -> bool:
+        """Whether the head is surely in order: the quick half of `problem`."""
+        return not (
+            self.special
+            or self.repeated
+            or self.lines > headers_max
+            or len(self.fields.get(b"content-length", b"")) > SHORT
+        )
+
     def problem(self, headers_max: int, body_max: int) -> tuple[int, str, str] | None:
         """What is wrong with the head, as status, text and code; None if nothing is."""
         fields = self.fields
-        if len(self.headers) > headers_max:
-            return 431, f"{len(self.headers)} headers, at most {headers_max}", "head_too_large"
+        if self.lines > headers_max:
+            return 431, f"{self.lines} headers, at most {headers_max}", "head_too_large"
         if self.repeated:
             return 400, f"header {self.repeated.decode()} was sent more than once", "malformed"
         if b"content-length" in fields:

@@ -31,6 +31,10 @@ _DECLINED: Final = (
 )
 """The plane rightly said no: policy, input, or nothing to do."""
 
+_EASY: Final = frozenset(i.value for i in Intent if RISK_OF[i] is Risk.LOW)
+_TELLING: Final = frozenset({"✅", *(said[0] for said in _DECLINED)})
+"""First characters of the answers that need a closer look."""
+
 _CAREFUL: Final = frozenset(i.value for i in Intent if RISK_OF[i] is not Risk.LOW)
 _UNSURE: Final = re.compile(r"outcome[^.\n]{0,24}\bunknown\b|\bunknown outcome\b", re.IGNORECASE)
 _PLAN: Final = re.compile(r'"id"\s*:\s*"plan-[0-9a-f]{10}"')
@@ -75,6 +79,8 @@ def names_transaction(text: str) -> bool:
 
 
 def _of_text(intent: Intent, text: str) -> Outcome:
+    if intent._value_ in _EASY and text[:1] not in _TELLING:
+        return Outcome.OK if text else Outcome.UNKNOWN
     if intent._value_ in _CAREFUL and _UNSURE.search(text):
         return Outcome.TIMEOUT_UNKNOWN
     if text.startswith(_DECLINED):

@@ -1,5 +1,6 @@
 """`POST /process`: the runtime's own route, answered by the plane that the table names."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cutover.evidence.outcome import Outcome
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
 
+TEXTS_REMEMBERED = 4096
 _PAUSED_HEADERS = b"retry-after: %d\r\n" % PAUSED_RETRY_SECONDS
+
+
+@lru_cache(maxsize=TEXTS_REMEMBERED)
+def intent_of(text: str) -> Intent:
+    """`classify`, which depends on the text alone, remembered: clients repeat themselves."""
+    return classify(text)
 
 
 def take(board: "Board", client: "Client", request: Request) -> None:
@@ -29,7 +37,7 @@ def take(board: "Board", client: "Client", request: Request) -> None:
     except UnreadableError as error:
         client.say(400, str(error), "malformed")
         return
-    intent = classify(asked.text)
+    intent = intent_of(asked.text)
     content_type = request.fields.get(b"content-type", b"application/json")
     deadline_ms = board.deadlines_ms[intent._value_]
     forward(
@@ -57,9 +65,12 @@ def forward(
         board.count(version, way.cell, Outcome.SHED)
         client.say(503, "the gateway is at its limit; nothing was sent", "overloaded")
         return
-    request_id = request.request_id() or board.fresh_id()
+    carried, request_id = b"", b""
+    if request.special:
+        carried, request_id = request.carried(), request.request_id()
+    request_id = request_id or board.fresh_id()
     message = b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b" % (
-        way.plane.process, content_type, len(body), request_id, request.carried(), body,
+        way.plane.process, content_type, len(body), request_id, carried, body,
     )  # fmt: skip
     exchange = client.exchange = kind(board, client, way.plane, message, deadline_ms)
     exchange.route(intent, way, standing, request_id)

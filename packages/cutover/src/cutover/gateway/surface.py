@@ -40,7 +40,7 @@ class Surface:
             headers = b"allow: %b\r\n" % allowed
             said = f"only {allowed.decode()} is served here"
             client.say(405, said, "method_not_allowed", headers)
-        elif request.method == b"POST" and not _has_length(request):
+        elif b"content-length" not in request.fields and _lacks_length(request):
             client.refuse(411, "a body needs Content-Length or chunked coding", "length_required")
         else:
             route(self._board, client, request)
@@ -51,9 +51,8 @@ class Surface:
         return self._routes.get(path)
 
 
-def _has_length(request: Request) -> bool:
-    fields = request.fields
-    return b"content-length" in fields or b"transfer-encoding" in fields
+def _lacks_length(request: Request) -> bool:
+    return request.method == b"POST" and b"transfer-encoding" not in request.fields
 
 
 def _ready(board: "Board", client: "Client", request: Request) -> None:  # noqa: ARG001 (a Route)

@@ -82,7 +82,7 @@ def take(board: "Board", client: "Client", request: Request) -> None:
 
 
 def _message(base: bytes, host: bytes, request: Request) -> bytes:
-    headers = request.headers
+    headers = request.headers or []
     named = _named_by_connection(headers)
     lines = b"".join(
         b"%b: %b\r\n" % (name, value)
