@@ -133,7 +133,9 @@ def _exposure(runbook: Runbook, before: Run, entry: Entry, after: Run) -> None:
         i for i in LEADING if table_share_bp(runbook, after, i) > table_share_bp(runbook, before, i)
     ]
     if risen:
-        assert isinstance(entry.fact, OpenStage | UnlockIntent), f"line 3: {entry.fact} raised {risen}"
+        assert isinstance(entry.fact, OpenStage | UnlockIntent), (
+            f"line 3: {entry.fact} raised {risen}"
+        )
     if not isinstance(entry.fact, OpenStage | UnlockIntent | ReopenMoney | CloseMoney):
         assert after.closed == before.closed, f"line 3: {entry.fact} changed where money is closed"
         if not risen:

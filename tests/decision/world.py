@@ -42,6 +42,7 @@ from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.stage import ALL_BP
 
 MOVES_MAX = 8
+GATHERS_MAX = 12
 WALL_MS = 1_800_000_000_000
 REPORT_MS = 10_000
 CONVERSATIONS = {Intent.ANALYZE: 10, Intent.CREATE: 10, Intent.PAY: 10}
@@ -128,7 +129,9 @@ class World:
             "candidate": step_ms or timing.readiness_every_ms,
             "canary": timing.canary_every_ms,
             "attestation": timing.attestation_every_ms,
-            "report": max(step_ms, min(REPORT_MS, 2 * timing.readiness_every_ms)),
+            "report": max(
+                step_ms, timing.readiness_every_ms, min(REPORT_MS, 2 * timing.readiness_every_ms)
+            ),
         }
         text = runbook.text
         sha = hashlib.sha256(text.encode()).hexdigest()
@@ -192,7 +195,11 @@ class World:
 
     def _candidate(self) -> None:
         self.look(self.runbook.candidate)
-        self._gather()
+        for _ in range(GATHERS_MAX):
+            before = self.run.seq
+            self._gather()
+            if self.run.seq == before:
+                break
 
     def _canary(self) -> None:
         if not self.canary_paused:
@@ -222,7 +229,7 @@ class World:
         )  # fmt: skip
 
     def _gather(self) -> None:
-        """Carry out what the core wants to know, once."""
+        """Carry out what the core wants to know now; it takes no time here."""
         want = wanted(self.runbook, self.run, self.now)
         for check in want.preconditions:
             ok = self.prepared.get(check, True)
@@ -331,7 +338,9 @@ class World:
     def decisions(self) -> list[Decision]:
         """Every move so far; holds left out."""
         moves = Decision.__args__  # type: ignore[attr-defined]  # a union has arguments
-        return [e.fact for e in self.entries if isinstance(e.fact, moves) and type(e.fact) is not Hold]
+        return [
+            e.fact for e in self.entries if isinstance(e.fact, moves) and type(e.fact) is not Hold
+        ]
 
 
 def steady(runbook: Runbook, watch: Watch, step_ms: int = 0) -> World:
