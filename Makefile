@@ -29,7 +29,8 @@ demo: $(READY) ## move live traffic from hetzner to phala on this machine, by th
 	$(BIN)/cutover demo $(ARGS)
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest -n auto -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not soak and not demo" $(ARGS)
+	$(BIN)/python -m pytest -m "demo and not soak" $(ARGS)
 
 check: $(READY) ## lint, types, import rules
 	$(BIN)/ruff check .
@@ -42,7 +43,7 @@ bench: $(READY) ## measure, side by side with peers; prints tables, writes build
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 soak: $(READY) ## the slow matrix
-	$(BIN)/python -m pytest -n auto -m "soak" $(ARGS)
+	$(BIN)/python -m pytest -m "soak" $(ARGS)
 
 docs: $(READY) ## print the generated parts of the docs afresh
 	$(BIN)/python docs/generate.py

@@ -59,16 +59,20 @@ for module in (
 
 def main() -> None:
     """Run the CLI; expected trouble becomes one message and its exit code."""
-    structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    _speak()
     try:
         app()
     except CutoverError as error:
         err.print("[bold red]error[/]: ", end="")
         err.print(str(error), markup=False)
         sys.exit(error.exit_code)
+
+
+def _speak() -> None:
+    """Log lines for people on a terminal, JSON for everything else."""
+    people = sys.stderr.isatty()
+    draw = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+    stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if people else "iso", utc=not people)
+    structlog.configure(
+        processors=[stamp, draw], logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )
