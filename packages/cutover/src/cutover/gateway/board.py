@@ -58,6 +58,7 @@ class Board:
         self.clock = SystemClock()
         self.waits: dict[int, dict[Exchange, float]] = {}
         self._page = page
+        self._outbox: list[tuple[asyncio.Transport, bytes]] = []
         self._words = page.words
         self._in_flight_at = page.block_at(worker) + IN_FLIGHT
         self._version = 0
@@ -113,6 +114,23 @@ class Board:
         """How many workers the supervisor has running."""
         return self._words[ALIVE]
 
+    def write_soon(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write after the events at hand have been dealt with.
+
+        Every write wakes its receiver, and a receiver on another core that has been woken for one
+        message is asleep again before the next; written together, one wake-up serves many.
+        """
+        self._outbox.append((transport, data))
+        if len(self._outbox) == 1:
+            self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what `write_soon` was given, now."""
+        outbox, self._outbox = self._outbox, []
+        for transport, data in outbox:
+            if not transport.is_closing():
+                transport.write(data)
+
     def sweep(self) -> None:
         """Adopt a table that came while no request did; end what is overdue."""
         self.standing()
@@ -123,6 +141,7 @@ class Board:
 
     def sweep_connections(self) -> None:
         """Close clients that are silent and plane connections that are old."""
+        self.flush()
         now = self.now
         for client in list(self.clients):
             client.sweep(now)

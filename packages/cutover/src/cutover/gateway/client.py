@@ -66,10 +66,12 @@ class Client(Protocol):
         """Give the one answer to the request being worked on."""
         self.exchange = None
         self._since = self._board.now
-        self._transport.write(answer)
         if self._keep:
+            self._board.write_soon(self._transport, answer)
             self._state = IDLE
         else:
+            self._board.flush()  # what was said before comes first
+            self._transport.write(answer)
             self._leave()
 
     def say(self, status: int, error: str, code: str, headers: bytes = b"") -> None:
@@ -200,7 +202,7 @@ class Client(Protocol):
         if problem is not None:
             self.refuse(*problem)
         elif b"expect" in request.fields:
-            self._transport.write(CONTINUE)
+            self._board.write_soon(self._transport, CONTINUE)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""

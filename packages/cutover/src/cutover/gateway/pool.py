@@ -33,6 +33,7 @@ class PlanePool:
     def __init__(self, name: str, endpoint: PlaneEndpoint, board: "Board") -> None:
         self.name = name
         self.url = endpoint.url
+        self.write_soon = board.write_soon
         self.answer_bytes = board.limits.answer_bytes
         self._address = address_of(endpoint.url)
         self._tls = self._address.context()

@@ -59,7 +59,7 @@ class Upstream(Protocol):
     def carry(self, exchange: "Exchange", message: bytes) -> None:
         """Send the exchange's message, in one write."""
         self._exchange = exchange
-        self._transport.write(message)
+        self._pool.write_soon(self._transport, message)
 
     def body(self) -> bytes:
         """The whole body of the answer."""

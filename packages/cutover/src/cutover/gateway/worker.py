@@ -94,6 +94,7 @@ async def _sweep(board: Board) -> None:
 
 async def _drain(board: Board) -> None:
     board.draining = True
+    board.flush()
     for client in list(board.clients):
         client.interrupt()
     give_up = board.loop.time() + board.limits.drain_seconds
