@@ -92,6 +92,7 @@ class Play:
         self._returned_wall = 0
         self._rule = ""
         self._share_at_cause: dict[Intent, int] = {}
+        self._generation_at_cause = 0
 
     def run(self) -> Result:
         """Play it to the end; the world is stopped whatever happens.
@@ -151,6 +152,7 @@ class Play:
             return
         self._failed_before = int(self._world.traffic()["failed"])
         self._share_at_cause = self._shares()
+        self._generation_at_cause = run.generation
         self._line(f"fault: {fault.says}")
         self._injected_wall = self._clock.wall_ms()
         fault.inject(self._world)
@@ -261,6 +263,10 @@ class Play:
         return problems
 
     def _exposure_rose(self) -> list[str]:
+        """What rose on the gateways since the cause; a refused table is in force nowhere."""
+        nodes = self._follower.run.nodes.values()
+        if all(node.generation <= self._generation_at_cause for node in nodes):
+            return []
         now = self._shares()
         return [
             f"{intent} rose to {bp / 100:g}% while the run should hold"

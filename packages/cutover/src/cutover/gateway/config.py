@@ -68,7 +68,7 @@ class Limits:
     in_flight: int = 512
     pool: int = 256
     connections: int = 4096
-    idle_seconds: float = 15.0
+    idle_seconds: float = 3.0  # many servers close after 5: a request must not race with that
     client_idle_seconds: float = 75.0
     read_seconds: float = 10.0
     connect_seconds: float = 3.0
