@@ -82,7 +82,7 @@ class Lines:
             return "not verified lately"
         return ""
 
-    def _observe(self, runbook: Runbook, entry: Entry) -> None:  # noqa: C901 - one case a fact
+    def _observe(self, runbook: Runbook, entry: Entry) -> None:
         seen, gate = self.seen, runbook.attestation_gate()
         match entry.fact:
             case Readiness() as f if f.plane == runbook.candidate:

@@ -130,6 +130,9 @@ def _canary_soak(runbook: Runbook, run: Run, entry: Entry, said: CanaryVerdict) 
 def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> Run:
     """Fold a verdict; another identity sends the candidate back to its gates."""
     before = run.plane(seen.plane)
+    other = before.identity != "" and seen.identity not in ("", before.identity)
+    if other:
+        before = _stranger(before)
     gate = runbook.attestation_gate()
     good = acceptable(seen.verdict, seen.evidence, gate.evidence)
     trusted = acceptable(seen.verdict, seen.evidence, gate.money_evidence)
@@ -149,8 +152,10 @@ def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> 
     run = with_plane(run, seen.plane, view)
     if seen.plane != runbook.candidate:
         return run
-    if before.identity and view.identity != before.identity:
-        run = _another(run, entry, seen.plane, view)
+    if other:
+        text = f"another identity: {view.identity}"
+        soak = Soaked(critical=text, critical_seq=entry.seq, critical_at=entry.at_ms)
+        run = replace(run, live={}, soak=soak)
     if good:
         return run
     return critical(
@@ -158,12 +163,14 @@ def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> 
     )
 
 
-def _another(run: Run, entry: Entry, name: str, view: PlaneView) -> Run:
-    """Nothing that was seen of another identity counts for this one: gates and soak begin again."""
-    text = f"another identity: {view.identity}"
-    soak = Soaked(critical=text, critical_seq=entry.seq, critical_at=entry.at_ms)
-    fresh = replace(view, ready_at=NEVER, canary_at=NEVER, canary_ok=None)
-    return with_plane(replace(run, live={}, soak=soak), name, fresh)
+def _stranger(view: PlaneView) -> PlaneView:
+    """A view of which nothing counts for another identity behind the same address.
+
+    Only the clock of the rollback rule runs on: the plane was last attested when it was.
+    """
+    return replace(
+        view, ready_at=NEVER, canary_at=NEVER, canary_ok=None, good_at=NEVER, trusted_at=NEVER
+    )
 
 
 def acceptable(verdict: Verdict, seen: Evidence, needed: Evidence) -> bool:

@@ -1,0 +1,135 @@
+"""How long judging takes: one decision, one fold, and the whole phased runbook through the core.
+
+The runbook's entries are made beforehand at the shipped cadence; what is timed is what a conductor,
+a recovery and a replay do with them. The ratio is against a bare `json.loads` of the very same
+entries, measured in the same interleaved rounds, so that a slow machine slows both.
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from time import perf_counter, perf_counter_ns
+from typing import Any
+
+import msgspec
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))  # the virtual world that the scenarios run in
+
+from cutover.decision.ahead import next_decision  # noqa: E402 - after the path is set
+from cutover.decision.fact import Entry  # noqa: E402
+from cutover.decision.fold import apply  # noqa: E402
+from cutover.decision.kinds import Decision  # noqa: E402
+from cutover.decision.run import TERMINAL, Run  # noqa: E402
+from cutover.decision.step import decide  # noqa: E402
+from cutover.runbook.document import Runbook  # noqa: E402
+from cutover.runbook.load import load_text  # noqa: E402
+from decision.scenario import _begun, runbook_text  # noqa: E402
+from decision.world import World  # noqa: E402
+
+NAME = "decide"
+STATES = ("preparing", "shadow", "canary", "mixed", "mixed+pay", "primary")
+DECISIONS = Decision.__args__  # type: ignore[attr-defined]  # a union has arguments
+DAY_MS = 86_400_000
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Rows of name, value, unit, ratio, min, max; `quick` takes a shorter part of the run."""
+    return {"name": NAME, "rows": [*_latencies(quick), *_folds(quick), *_whole(quick)]}
+
+
+def _row(name: str, values: list[float], unit: str, ratio: float | None = None) -> dict[str, Any]:
+    value = statistics.median(values)
+    return {
+        "name": name, "value": value, "unit": unit, "ratio": ratio,
+        "min": min(values), "max": max(values),
+    }  # fmt: skip
+
+
+def _latencies(quick: bool) -> list[dict[str, Any]]:
+    rows = []
+    for at in STATES:
+        world = _begun(runbook_text("brisk", "{}"), at, 10_000)
+        p50, p99 = [], []
+        for _ in range(3 if quick else 7):
+            took = []
+            for _ in range(300 if quick else 2_000):
+                begin = perf_counter_ns()
+                decide(world.runbook, world.run, world.now)
+                took.append((perf_counter_ns() - begin) / 1000)
+            took.sort()
+            p50.append(took[len(took) // 2])
+            p99.append(took[len(took) * 99 // 100])
+        rows += [_row(f"decide {at} p50", p50, "µs"), _row(f"decide {at} p99", p99, "µs")]
+    return rows
+
+
+def _folds(quick: bool) -> list[dict[str, Any]]:
+    """One `apply` by kind of fact, in a run of short stages with real traffic."""
+    world = _begun(runbook_text("brisk", "{}"), "primary", 10_000)
+    took: dict[str, list[list[float]]] = defaultdict(list)
+    for _ in range(2 if quick else 5):
+        state = Run(id=world.run.id)
+        here: dict[str, list[float]] = defaultdict(list)
+        for entry in world.entries:
+            begin = perf_counter_ns()
+            state = apply(world.runbook, state, entry)
+            here[type(entry.fact).__name__].append((perf_counter_ns() - begin) / 1000)
+        for kind, values in here.items():
+            took[kind].append(values)
+    return [
+        _row(f"apply {kind}", [statistics.median(values) for values in rounds], "µs")
+        for kind, rounds in sorted(took.items())
+    ]
+
+
+def _whole(quick: bool) -> list[dict[str, Any]]:
+    """The phased runbook at its own cadence; quick: its first hours only."""
+    runbook = load_text((ROOT / "runbooks" / "phased.toml").read_text(), "phased.toml")
+    entries = _entries(runbook, DAY_MS // 6 if quick else 10 * DAY_MS)
+    lines = [msgspec.json.encode(entry) for entry in entries]
+    core, bare = [], []
+    for _ in range(2):
+        begin = perf_counter()
+        for line in lines:
+            json.loads(line)
+        bare.append(perf_counter() - begin)
+        begin = perf_counter()
+        _through(runbook, entries)
+        core.append(perf_counter() - begin)
+    ratio = statistics.median(core) / statistics.median(bare)
+    days = entries[-1].at_ms / DAY_MS
+    n = len(entries)
+    return [
+        _row(f"phased runbook, {days:.2f} days, {n} entries", core, "s", ratio),
+        _row("json.loads of the same entries", bare, "s", 1.0),
+        _row("entries through the core", [n / s for s in core], "entries/s", 1 / ratio),
+    ]
+
+
+def _entries(runbook: Runbook, upto_ms: int) -> list[Entry]:
+    world = World(runbook, lambda *_: None)
+    world.until(lambda state: state.phase in TERMINAL, upto_ms)
+    return world.entries
+
+
+def _through(runbook: Runbook, entries: list[Entry]) -> Run:
+    """Fold and decide as a conductor does; the decisions must be the journaled ones."""
+    state = Run(id=entries[0].fact.run)  # type: ignore[union-attr]  # the first fact is Adopted
+    due: Decision | None = None
+    for entry in entries:
+        if isinstance(entry.fact, DECISIONS):
+            if due != entry.fact:  # time alone made it due
+                due = next_decision(runbook, state, entry.at_ms)
+            assert due == entry.fact, f"entry {entry.seq} differs"
+        state = apply(runbook, state, entry)
+        due = next_decision(runbook, state, entry.at_ms)
+    return state
+
+
+if __name__ == "__main__":
+    for row in run("--quick" in sys.argv)["rows"]:
+        ratio = f"  ratio {row['ratio']:.2f}" if row["ratio"] else ""
+        print(f"{row['name']:60} {row['value']:12.2f} {row['unit']}{ratio}")
