@@ -77,7 +77,8 @@ def run(quick: bool) -> dict[str, object]:
 
 
 async def _run(rounds: int, seconds: float, switches: int) -> dict[str, object]:
-    with contextlib.ExitStack() as stack:
+    stack = contextlib.ExitStack()
+    try:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         old, new = Responder(stack), Responder(stack)
         contenders, missing, conductors = await _start(stack, folder, old, new)
@@ -90,6 +91,8 @@ async def _run(rounds: int, seconds: float, switches: int) -> dict[str, object]:
         ours = next(c for c in contenders if c.name == OURS)
         switching = await _switch(ours, conductors[OURS], old, new, switches)
         counted = await _counts(conductors[OURS], series[OURS], switching)
+    finally:
+        await asyncio.to_thread(stack.close)  # the nodes say their last word to this loop
     return {
         "upstream": "C epoll responder" if compiled() else "Python responder (no C compiler)",
         "missing": missing,
@@ -204,11 +207,11 @@ def _goals(series: dict[str, Series], switching: dict[str, object]) -> list[Goal
         (OURS, HAPROXY, 1.0), (STDLIB, HAPROXY, 0.85), (OURS, DIRECT, 0.62),
         (STDLIB, DIRECT, 0.55), (OURS, ENVOY, 1.0),
     ]  # fmt: skip
-    goals = [
-        Goal(f"{ours} / {peer}", *median_ratio(series[ours], series[peer]), bound, at_least=True)
-        for ours, peer, bound in wanted
-        if peer in series
-    ]
+    goals = []
+    for ours, peer, bound in wanted:
+        if peer in series:
+            ratio, least, most = median_ratio(series[ours], series[peer])
+            goals.append(Goal(f"{ours} / {peer}", ratio, least, most, bound, at_least=True))
     late = float(str(switching["last_arrival_ms_max"]))
     middle = float(str(switching["last_arrival_ms_p50"]))
     failed = float(str(switching["failed"]))

@@ -68,7 +68,7 @@ def cpu_seconds(pids: list[int]) -> float:
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
-    return total / TICKS
+    return total / float(TICKS)
 
 
 def busy_seconds() -> float:

@@ -1,5 +1,7 @@
-"""The peers, configured to do the gateway's job: check the client's key, read the JSON body, find
-the intent, choose a plane by a sticky share, rewrite path and key.
+"""The peers, configured to do the gateway's job.
+
+That is: check the client's key, read the JSON body, find the intent, choose a plane by a sticky
+share, rewrite path and key.
 """
 
 import contextlib
