@@ -1,4 +1,5 @@
--- wrk's load: 1 KB JSON bodies, 80 % analyze, 15 % create, 5 % pay, 10,000 conversations.
+-- wrk's load: 1 KB JSON bodies, 80 % analyze, 15 % create, 5 % pay, 10,000 conversations,
+-- 1,000 repositories.
 -- Arguments: the client key, then the seed.
 local requests, at = {}, 0
 
@@ -7,9 +8,10 @@ function init(args)
   local pad = string.rep("x", 840)
   for i = 1, 4000 do
     local draw = math.random(100)
-    local text = "analyze near/near-sdk-rs"
-    if draw > 95 then text = "pay 1 USDC to near/near-sdk-rs"
-    elseif draw > 80 then text = "create split for near/near-sdk-rs" end
+    local repo = "near/repository-" .. math.random(0, 999)
+    local text = "analyze " .. repo
+    if draw > 95 then text = "pay 1 USDC to " .. repo
+    elseif draw > 80 then text = "create split for " .. repo end
     local body = string.format('{"text":"@gitsplits %s","author":"u%d","type":"web","pad":"%s"}',
       text, math.random(0, 9999), pad)
     local headers = {["content-type"] = "application/json", ["x-agent-api-key"] = args[1]}

@@ -9,15 +9,15 @@ import time
 import httptools
 import uvloop
 
-TEXTS = ["analyze near/near-sdk-rs"] * 80 + ["create split for near/near-sdk-rs"] * 15
-TEXTS += ["pay 1 USDC to near/near-sdk-rs"] * 5
+VERBS = ["analyze"] * 80 + ["create split for"] * 15 + ["pay 1 USDC to"] * 5
 
 
 def requests(key: str) -> list[bytes]:
     draw = random.Random(7)
     made = []
     for _ in range(4000):
-        said = {"text": f"@gitsplits {draw.choice(TEXTS)}", "author": f"u{draw.randrange(10000)}"}
+        text = f"@gitsplits {draw.choice(VERBS)} near/repository-{draw.randrange(1000)}"
+        said = {"text": text, "author": f"u{draw.randrange(10000)}"}
         body = json.dumps(said | {"type": "web", "pad": "x" * 840}).encode()
         head = f"POST /process HTTP/1.1\r\nhost: gateway\r\nx-agent-api-key: {key}\r\n"
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
