@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import platform
 import secrets
+import ssl
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from cutover.clock import ObservedClock, SystemClock
 from cutover.conductor.api import build_api
 from cutover.conductor.chain_lookup import NearChain
 from cutover.conductor.config import GatewayAccess, PlaneAccess
-from cutover.conductor.credentials import GATEWAY_FILE, Tokens, read_or_make, read_token
+from cutover.conductor.credentials import (
+    GATEWAY_FILE,
+    OPERATOR_FILE,
+    Tokens,
+    read_or_make,
+    read_token,
+)
 from cutover.conductor.engine import Engine
 from cutover.conductor.gatherer import Gatherer
 from cutover.conductor.inspector import PlaneInspector
@@ -32,10 +39,10 @@ from cutover.conductor.preconditions import LOOPBACK, Preconditions
 from cutover.conductor.probes import Probes
 from cutover.conductor.recovery import recover
 from cutover.conductor.reference import HttpReference
-from cutover.conductor.service import ADDRESS_FILE, Parts, listen, serve
+from cutover.conductor.service import ADDRESS_FILE, Parts, listen, port_before, serve, url_of
 from cutover.decision.fact import Entry
 from cutover.decision.run import Phase, Run
-from cutover.errors import ConfigurationError, CutoverError
+from cutover.errors import ConfigurationError, CutoverError, UnreachableError
 from cutover.evidence.observation import Adopted, PostCheckSeen, Started
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
@@ -79,6 +86,11 @@ def check_fit(runbook: Runbook, settings: Settings) -> None:
         raise ConfigurationError(
             f"the configuration has planes {sorted(settings.planes)}, "
             f"the runbook {sorted(runbook.planes)}: give both the same names"
+        )
+    urls = {plane.url for plane in settings.planes.values()}
+    if len(urls) != len(settings.planes):
+        raise ConfigurationError(
+            f"both planes are at {urls.pop()}: a cutover needs two, give each its own address"
         )
     away = [
         f"{name} ({urlsplit(plane.url).hostname})"
@@ -158,7 +170,14 @@ def _first_facts(
 
 def _client() -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
-    return httpx.AsyncClient(limits=limits, timeout=None, trust_env=False, follow_redirects=False)  # noqa: S113 - every call has its own deadline
+    trust = ssl.create_default_context()  # the system's, as the gateway and the preconditions use
+    return httpx.AsyncClient(
+        limits=limits,
+        timeout=None,  # noqa: S113 - every call has a deadline of its own
+        trust_env=False,
+        follow_redirects=False,
+        verify=trust,
+    )
 
 
 def _parts(
@@ -191,7 +210,7 @@ def _parts(
         probes=Probes(runbook, planes, HttpReference(url, client) if url else None, loop.submit),
         gatherer=Gatherer(runbook, loop, planes[1], settings.texts(), chain, inspector),
         api=build_api(loop, nodes, tokens, keys, lambda after: _entries(journal.path, after)),
-        listener=listen(settings.conductor.host, settings.conductor.port),
+        listener=listen(settings.conductor.host, settings.conductor.port, journal.path.parent),
         data=settings.conductor.data,
     )
 
@@ -237,7 +256,7 @@ def _key(plane: PlaneSettings) -> str:
 def _gateway_access(gateway: GatewaySettings | None) -> GatewayAccess | None:
     if gateway is None or gateway.key is None:
         return None
-    url = gateway.url or f"http://{gateway.host}:{gateway.port}"
+    url = gateway.url or url_of(gateway.host, gateway.port)
     secret = gateway.webhook_secret.get_secret_value() if gateway.webhook_secret else ""
     return GatewayAccess(url, gateway.key.get_secret_value(), secret)
 
@@ -245,6 +264,9 @@ def _gateway_access(gateway: GatewaySettings | None) -> GatewayAccess | None:
 def secret_values(settings: Settings) -> dict[str, str]:
     """Every secret of the configuration by name, to make sure that none is in an archive."""
     found = {f"planes.{name}": _key(plane) for name, plane in settings.planes.items()}
+    for name in (OPERATOR_FILE, GATEWAY_FILE):
+        if (file := settings.conductor.data / name).exists():
+            found[name] = read_token(file)
     gateway = settings.gateway
     if gateway is not None and gateway.key is not None:
         found["gateway.key"] = gateway.key.get_secret_value()
@@ -292,7 +314,7 @@ def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> 
             name: PlaneEndpoint(settings.planes[name].url, _key(settings.planes[name]))
             for name in names
         },
-        conductor_url=gateway.conductor or conductor_url(data),
+        conductor_url=gateway.conductor or _conductor_known(settings),
         gateway_token=read_token(data / GATEWAY_FILE),
         state_dir=gateway.state,
         report_every_ms=gateway.report_every_ms,
@@ -300,18 +322,38 @@ def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> 
     )
 
 
+def _conductor_known(settings: Settings) -> str:
+    """Where a node finds the conductor, also while none runs: it goes on alone meanwhile.
+
+    Raises:
+        ConfigurationError: none ever ran here, and no address is configured.
+    """
+    conductor = settings.conductor
+    port = conductor.port or port_before(conductor.data)
+    try:
+        return conductor_url(conductor.data)
+    except UnreachableError as error:
+        if port:
+            return url_of(conductor.host, port)
+        raise ConfigurationError(f"{error}; or configure gateway.conductor") from error
+
+
+class _Address(msgspec.Struct):
+    url: str
+
+
 def conductor_url(data: Path) -> str:
     """Where the conductor of a data directory listens.
 
     Raises:
-        ConfigurationError: none does.
+        UnreachableError: none does.
     """
     path = data / ADDRESS_FILE
     try:
-        return str(msgspec.json.decode(path.read_bytes())["url"])
-    except (OSError, msgspec.DecodeError, KeyError) as error:
-        raise ConfigurationError(
-            f"no conductor runs with data directory {data} ({path.name} is missing): start one "
+        return msgspec.json.decode(path.read_bytes(), type=_Address).url
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreachableError(
+            f"no conductor runs with data directory {data} (no usable {path.name}): start one "
             "with `cutover run RUNBOOK`, or name another directory with --data"
         ) from error
 

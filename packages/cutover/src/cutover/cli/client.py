@@ -16,11 +16,18 @@ DEADLINE_SECONDS = 10.0
 T = TypeVar("T")
 
 
+class _Said(msgspec.Struct):
+    """The API's one error shape, as far as people read it."""
+
+    error: str
+
+
 class Conductor:
     """A running conductor, found by its data directory.
 
     Raises:
-        ConfigurationError: none runs there, or its token cannot be read.
+        UnreachableError: none runs there.
+        ConfigurationError: its token cannot be read.
     """
 
     def __init__(self, data: Path) -> None:
@@ -53,21 +60,31 @@ class Conductor:
             params={"dry_run": str(dry_run).lower()},
             content=msgspec.json.encode(command),
         )
-        return msgspec.json.decode(answer.content, type=Status)
+        return self._read(answer, Status)
 
     def _get(self, path: str, kind: type[T]) -> T:
-        return msgspec.json.decode(self._ask("GET", path).content, type=kind)
+        return self._read(self._ask("GET", path), kind)
+
+    def _read(self, answer: httpx.Response, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer.content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UnreachableError(
+                f"what answers at {self._url} is no conductor of this version ({error}): compare "
+                "`cutover --version` here and there"
+            ) from error
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **request)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UnreachableError(
                 f"the conductor at {self._url} does not answer ({error}); gateways go on with "
                 "their last table meanwhile. Start it again with the same `cutover run`"
             ) from error
+        if answer.status_code == 200:
+            return answer
+        said = self._read(answer, _Said)
         if answer.status_code == 409:
-            raise OrderRefusedError(answer.json()["error"])
-        if answer.status_code != 200:
-            raise CutoverError(f"the conductor answers {answer.status_code}: {answer.text[:200]}")
-        return answer
+            raise OrderRefusedError(said.error)
+        raise CutoverError(f"the conductor answers {answer.status_code}: {said.error}")

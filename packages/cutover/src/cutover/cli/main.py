@@ -37,6 +37,7 @@ app = typer.Typer(
     name="cutover",
     no_args_is_help=True,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # a defect shows its traceback, never its local values
     help="Executes a cutover runbook: moves live traffic between two planes, proving each step.",
     epilog="Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + ".",
 )

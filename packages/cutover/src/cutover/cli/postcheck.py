@@ -2,9 +2,10 @@
 
 import typer
 
-from cutover.app import load_runbook, post_checks
+from cutover.app import check_fit, load_runbook, post_checks
 from cutover.cli.options import CONFIG_DEFAULT, Config, DryRun, Json, RunbookFile
 from cutover.cli.output import grid, say, show_json
+from cutover.runbook.document import Runbook
 from cutover.settings import load_settings
 
 
@@ -20,9 +21,9 @@ def postcheck(
     The receipt check makes the tiny payment of the configuration's `live.pay`.
     """
     agreed, settings = load_runbook(runbook), load_settings(config)
+    check_fit(agreed, settings)
     if dry_run:
-        for check in agreed.post_checks:
-            say(f"would check {check.name}: {check.clause}")
+        _plan(agreed, json=json)
         return
     seen = post_checks(agreed, settings)
     if json:
@@ -32,6 +33,14 @@ def postcheck(
         grid("post-cutover checks", ["check", "verdict", "evidence"], rows)
     if not all(s.ok for s in seen):
         raise typer.Exit(1)
+
+
+def _plan(agreed: Runbook, *, json: bool) -> None:
+    if json:
+        show_json([{"name": check.name, "clause": check.clause} for check in agreed.post_checks])
+        return
+    for check in agreed.post_checks:
+        say(f"would check {check.name}: {check.clause}")
 
 
 def register(app: typer.Typer) -> None:

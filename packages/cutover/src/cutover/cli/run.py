@@ -34,9 +34,8 @@ def _plan(agreed: Runbook) -> None:
         say(f"  {stage.name}: {shares}; soak {span(stage.soak.observed_ms)}")
         for unlock in stage.unlocks:
             clean = span(unlock.clean_ms)
-            say(
-                f"    {unlock.intent} {percent(unlock.share_bp)} after {clean} without critical errors"
-            )
+            share = percent(unlock.share_bp)
+            say(f"    {unlock.intent} {share} after {clean} without critical errors")
 
 
 def register(app: typer.Typer) -> None:

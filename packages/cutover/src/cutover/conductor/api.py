@@ -4,24 +4,30 @@ Every route needs a bearer token of its role; every error has one shape, `{"erro
 Bodies are bounded before they are parsed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from cutover.conductor.credentials import Tokens
-from cutover.conductor.loop import Loop
+from cutover.conductor.loop import ClosedError, Loop
 from cutover.conductor.nodes import Nodes
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry
+from cutover.errors import CutoverError
 from cutover.evidence.wire import REPORT_BYTES_MAX, TABLE_WAIT_MS_MAX, parse_report
 
 ORDER_BYTES_MAX: Final = 8 * 1024
 ENTRIES_MAX: Final = 1_000
-_CODES: Final = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
+_CODES: Final = {
+    401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large",
+}  # fmt: skip
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
+"""What a body can make of its reader; the last by key proofs in letters beyond ASCII."""
 
 Entries = Callable[[int], Iterator[Entry]]
 
@@ -38,28 +44,32 @@ def build_api(
         keys: plane name to key, to compare key proofs with.
         entries: reads journal entries after a number.
     """
-    api = FastAPI(title="cutover conductor", docs_url=None, redoc_url=None, openapi_url=None)
+    api = FastAPI(
+        title="cutover conductor", docs_url=None, redoc_url=None, openapi_url=None,
+        redirect_slashes=False,
+    )  # fmt: skip
     api.add_exception_handler(StarletteHTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(CutoverError, _unavailable)
+    api.add_exception_handler(Exception, _defect)
     _operator_routes(api, loop, tokens, entries)
     _gateway_routes(api, loop, nodes, tokens, keys)
     return api
 
 
 def _operator_routes(api: FastAPI, loop: Loop, tokens: Tokens, entries: Entries) -> None:
-    @api.get("/v1/status")
-    async def status(request: Request) -> Response:
-        _need(request, tokens.is_operator)
+    operator = [Depends(_role(tokens.is_operator))]
+
+    @api.get("/v1/status", dependencies=operator)
+    async def status() -> Response:
         return _json(loop.engine.status())
 
-    @api.get("/v1/explain")
-    async def explain(request: Request) -> Response:
-        _need(request, tokens.is_operator)
+    @api.get("/v1/explain", dependencies=operator)
+    async def explain() -> Response:
         return _json(loop.engine.explain())
 
-    @api.get("/v1/entries")
-    async def read(request: Request, after: int = 0, limit: int = 200) -> Response:
-        _need(request, tokens.is_operator)
+    @api.get("/v1/entries", dependencies=operator)
+    async def read(after: int = 0, limit: int = 200) -> Response:
         found: list[Entry] = []
         for entry in entries(max(0, after)):
             found.append(entry)
@@ -67,13 +77,12 @@ def _operator_routes(api: FastAPI, loop: Loop, tokens: Tokens, entries: Entries)
                 break
         return _json(found)
 
-    @api.post("/v1/orders")
+    @api.post("/v1/orders", dependencies=operator)
     async def order(request: Request, *, dry_run: bool = False) -> Response:
-        _need(request, tokens.is_operator)
         body = await _bounded(request, ORDER_BYTES_MAX)
         try:
             command: Command = msgspec.json.decode(body, type=Command)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise HTTPException(400, f"not an order: {error}") from error
         refused = loop.engine.refusal(command) if dry_run else loop.order(command)
         if refused:
@@ -84,40 +93,46 @@ def _operator_routes(api: FastAPI, loop: Loop, tokens: Tokens, entries: Entries)
 def _gateway_routes(
     api: FastAPI, loop: Loop, nodes: Nodes, tokens: Tokens, keys: dict[str, str]
 ) -> None:
-    @api.get("/v1/table")
-    async def table(
-        request: Request, node: str, term: int = 0, generation: int = 0, wait_ms: int = 0
-    ) -> Response:
-        _need(request, tokens.is_gateway)
+    gateway = [Depends(_role(tokens.is_gateway))]
+
+    @api.get("/v1/table", dependencies=gateway)
+    async def table(node: str, term: int = 0, generation: int = 0, wait_ms: int = 0) -> Response:
         nodes.heard(node[:64])
         wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
         new = await loop.wait_table(term, generation, wait)
         return Response(status_code=204) if new is None else _json(new)
 
-    @api.post("/v1/report")
+    @api.post("/v1/report", dependencies=gateway)
     async def report(request: Request) -> Response:
-        _need(request, tokens.is_gateway)
         body = await _bounded(request, REPORT_BYTES_MAX)
         try:
             seen = parse_report(body, keys)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise HTTPException(400, f"not a report: {error}") from error
         await nodes.reported(seen)
         return Response(status_code=204)
 
 
-def _need(request: Request, admits: Callable[[str], bool]) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not admits(token):
-        raise HTTPException(401, "a bearer token of this route's role is needed")
+def _role(admits: Callable[[str], bool]) -> Callable[[Request], Awaitable[None]]:
+    """A dependency, so that nothing of a request is looked at before its token."""
+
+    async def need(request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not admits(token):
+            raise HTTPException(401, "a bearer token of this route's role is needed")
+
+    return need
 
 
 async def _bounded(request: Request, limit: int) -> bytes:
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise HTTPException(413, f"a body of more than {limit} bytes")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > limit:
+                raise HTTPException(413, f"a body of more than {limit} bytes")
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the body ended before its length") from error
     return bytes(body)
 
 
@@ -133,6 +148,16 @@ async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for this class
     code = _CODES.get(error.status_code, "bad_request")
     return _error(error.status_code, code, str(error.detail))
+
+
+async def _unavailable(_: Request, error: Exception) -> Response:
+    return _error(503, "stopping" if isinstance(error, ClosedError) else "journal", str(error))
+
+
+async def _defect(_: Request, error: Exception) -> Response:
+    """The server logs it with its traceback; the caller learns its kind, nothing of its text."""
+    said = f"a defect in the conductor ({type(error).__name__}); its log tells more"
+    return _error(500, "internal", said)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -6,14 +6,19 @@ read the journal may also steer the run, and nobody else.
 
 import hmac
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from cutover.errors import ConfigurationError
 
 OPERATOR_FILE = "operator.token"
 GATEWAY_FILE = "gateway.token"
+TOKEN_CHARS_MIN: Final = 16
+TOKEN_BYTES_MAX: Final = 1_024
+_TOKEN: Final = re.compile(rf"[\x21-\x7e]{{{TOKEN_CHARS_MIN},}}")
 
 
 @dataclass(frozen=True)
@@ -33,31 +38,52 @@ class Tokens:
 
 
 def read_or_make(data: Path) -> Tokens:
-    """The tokens of a data directory, made on first use."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Tokens(_one(data / OPERATOR_FILE), _one(data / GATEWAY_FILE))
+    """The tokens of a data directory, made on first use.
+
+    Raises:
+        ConfigurationError: the directory cannot be used, or a file in it holds no token.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Tokens(_one(data / OPERATOR_FILE), _one(data / GATEWAY_FILE))
+    except OSError as error:
+        raise ConfigurationError(
+            f"data directory {data} cannot be used ({error.strerror}): expected one that this "
+            "user may write; name another in conductor.data"
+        ) from error
 
 
 def read_token(path: Path) -> str:
     """One token.
 
     Raises:
-        ConfigurationError: it is not there.
+        ConfigurationError: it is not there, or is none: an empty one would admit anybody.
     """
     try:
-        return path.read_text().strip()
+        token = path.read_bytes()[:TOKEN_BYTES_MAX].decode("ascii", "replace").strip()
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read ({error.strerror}); a conductor makes it at its first start: "
             "name that run's directory with --data"
         ) from error
+    if not _TOKEN.fullmatch(token):
+        raise ConfigurationError(
+            f"{path} holds no token, expected {TOKEN_CHARS_MIN} or more characters without blanks: "
+            "remove it and start the conductor, it makes a new one"
+        )
+    return token
 
 
 def _one(path: Path) -> str:
     if path.exists():
         return read_token(path)
     token = secrets.token_urlsafe(32)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(token + "\n")
+        file.flush()
+        os.fsync(handle)
+    fresh.replace(path)  # whole or not at all, whatever happens to us in between
     return token

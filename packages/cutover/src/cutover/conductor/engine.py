@@ -75,10 +75,11 @@ class Engine:
         if not entries:
             return []
         written = self._memory.append([e.fact for e in entries], now, self._clock.wall_ms())
-        if [e.seq for e in written] != [e.seq for e in entries]:
+        numbers, expected = [e.seq for e in written], [e.seq for e in entries]
+        if numbers != expected:
             raise JournalError(
-                f"entries were numbered {written[0].seq}.., expected {entries[0].seq}..; "
-                "another writer has the journal, stop it and start again"
+                f"entries were numbered {numbers}, expected {expected}; another writer has the "
+                "journal, stop it and start again"
             )
         self.run = run
         return written + self._snapshot()

@@ -46,14 +46,17 @@ class Gatherer:
             want = self._loop.engine.wanted()
             if want == Wanted():
                 await self._loop.wait_changed()
-                continue
-            for check in want.preconditions:
-                await self._loop.submit(await self._inspector.precondition(check))
-            if want.live is not None:
-                await self._loop.submit(await self._live(want.live))
-            for name in want.post_checks:
-                await self._loop.submit(await self._inspector.post_check(name))
-            await self._loop.wait_changed()
+            else:
+                await self._gather(want)
+
+    async def _gather(self, want: Wanted) -> None:
+        """What was submitted is journaled, so that the next look wants something else."""
+        for check in want.preconditions:
+            await self._loop.submit(await self._inspector.precondition(check))
+        if want.live is not None:
+            await self._loop.submit(await self._live(want.live))
+        for name in want.post_checks:
+            await self._loop.submit(await self._inspector.post_check(name))
 
     async def _live(self, intent: Intent) -> LiveIntent:
         run = self._loop.engine.run

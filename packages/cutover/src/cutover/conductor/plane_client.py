@@ -1,7 +1,7 @@
 """A plane over HTTP: bounded answers, hard deadlines, and never an exception to the caller."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -61,29 +61,46 @@ class HttpPlane:
         sent = dict(headers or {})
         if key is not None:
             sent["x-agent-api-key"] = key
-        try:
-            async with asyncio.timeout(deadline_ms / 1000):
-                return await fetch(self._client, method, self.url + path, headers=sent, json=body)
-        except TimeoutError:
-            return Answer(None, error=f"no whole answer within {deadline_ms} ms")
-        except httpx.HTTPError as error:
-            return Answer(None, error=f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX])
+        address = self.url + path
+        return await ask(self._client, method, address, deadline_ms, headers=sent, json=body)
 
 
-async def fetch(client: httpx.AsyncClient, method: str, url: str, **request: Any) -> Answer:
-    """One bounded request.
+async def ask(
+    client: httpx.AsyncClient, method: str, url: str, deadline_ms: float, **request: Any
+) -> Answer:
+    """One bounded request; ends within its deadline, and whatever goes wrong is the answer."""
+    try:
+        async with asyncio.timeout(deadline_ms / 1000):
+            return await _fetch(client, method, url, **request)
+    except TimeoutError:
+        return Answer(None, error=f"no whole answer within {deadline_ms:g} ms")
+    except _TROUBLE as error:
+        return Answer(None, error=f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX])
 
-    Raises:
-        httpx.HTTPError: the connection failed.
-    """
+
+_TROUBLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError)
+"""What a peer, the network or an address can make of a request."""
+
+
+async def _fetch(client: httpx.AsyncClient, method: str, url: str, **request: Any) -> Answer:
+    """Read at most ANSWER_BYTES_MAX bytes, as sent: what is compressed has no such bound."""
+    request["headers"] = {**(request.get("headers") or {}), "accept-encoding": "identity"}
     async with client.stream(method, url, **request) as response:
+        coding = response.headers.get("content-encoding", "identity").lower()
+        if coding != "identity":
+            return Answer(None, error=f"answer in {coding[:40]!r} coding, expected it as it is")
         raw = bytearray()
-        async for part in response.aiter_bytes():
+        async for part in response.aiter_raw():
             raw += part
             if len(raw) > ANSWER_BYTES_MAX:
                 return Answer(None, error=f"answer of more than {ANSWER_BYTES_MAX} bytes")
     text = raw[:DETAIL_CHARS_MAX].decode(errors="replace")
+    return Answer(response.status_code, _json(bytes(raw)), text)
+
+
+def _json(raw: bytes) -> Any:
+    """What the bytes say; None when they are no JSON, or nested to break the reader."""
     try:
-        return Answer(response.status_code, msgspec.json.decode(raw), text)
-    except msgspec.DecodeError:
-        return Answer(response.status_code, None, text)
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from cutover.conductor.config import GatewayAccess
-from cutover.conductor.plane_client import fetch
+from cutover.conductor.plane_client import ask
 from cutover.conductor.ports import Chain
 from cutover.decision.run import Run
 from cutover.errors import CutoverError
@@ -22,7 +22,7 @@ from cutover.runbook.document import Runbook
 from cutover.runbook.gate import PostCheckName
 from cutover.runbook.intent import Intent
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_MS = 60_000
 STALE_SECONDS = 3_600
 
 
@@ -65,7 +65,7 @@ class PostChecks:
         if name is PostCheckName.ARCHIVE:
             return await self._archived()
         if self._access is None:
-            reason = "no gateway address is configured: set gateway.url and gateway.client_key"
+            reason = "no gateway is configured: add a [gateway] section with its key"
             return PostCheckSeen(name, False, (reason,), {})
         match name:
             case PostCheckName.UPSTREAM_AND_KEYS:
@@ -76,13 +76,7 @@ class PostChecks:
                 return await self._receipt(self._access)
 
     async def _ask(self, method: str, url: str, **request: Any) -> Answer:
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                return await fetch(self._client, method, url, **request)
-        except TimeoutError:
-            return Answer(None, error=f"no whole answer within {DEADLINE_SECONDS:g} s")
-        except httpx.HTTPError as error:
-            return Answer(None, error=f"{type(error).__name__}: {error}")
+        return await ask(self._client, method, url, DEADLINE_MS, **request)
 
     async def _upstream(self, access: GatewayAccess) -> PostCheckSeen:
         """The web route's answer names the active plane, and every node proved its keys."""
@@ -112,7 +106,7 @@ class PostChecks:
         """A valid signature is taken; a wrong, a stale and a repeated one are not."""
         now, url = self._wall_ms() // 1000, f"{access.url}/webhook/pingpay"
         run = self._run()
-        event = f"whevt_cutover_{run.id}_{run.seq}"
+        event = f"whevt_cutover_{run.id}_{self._wall_ms()}"
         body = msgspec.json.encode({"id": event, "type": "payment.success", "data": {}})
         secret = access.webhook_secret
         deliveries = {
@@ -142,7 +136,10 @@ class PostChecks:
         """A payment through the gateway names a transaction that the chain knows."""
         run = self._run()
         headers = {"x-agent-api-key": access.client_key}
-        headers["idempotency-key"] = f"receipt-{run.id}-{run.generation}-{run.seq}"
+        before = run.post_checks.get(PostCheckName.RECEIPT_TRANSACTION)
+        # Until this check has a verdict the key is the same, so that a crash does not pay twice.
+        attempt = before.seq if before is not None else 0
+        headers["idempotency-key"] = f"receipt-{run.id}-{run.generation}-{attempt}"
         body = {"text": self._pay, "author": "cutover-postcheck", "type": "web"}
         answer = await self._ask("POST", f"{access.url}/process", headers=headers, json=body)
         found = read_live(self._runbook.candidate, Intent.PAY, answer)

@@ -17,6 +17,9 @@ from cutover.runbook.gate import Check
 
 DEADLINE_MS = 5_000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NEEDED = ("github", "near", "eigenai")
+"""Services without which no plane can do its work; equal emptiness is no parity."""
+
 Judged = tuple[bool | None, list[str]]
 
 
@@ -98,6 +101,9 @@ class Preconditions:
         if first != second:
             ok = False
             reasons.append(f"services differ: {sorted(first ^ second)}")
+        if missing := set(NEEDED) - (first & second):
+            ok = False
+            reasons.append(f"not available on both: {', '.join(sorted(missing))}")
         reasons.append(f"available on both: {', '.join(sorted(first & second)) or 'nothing'}")
         if not ok or self._runbook.rehearsal:
             return ok, reasons
@@ -158,7 +164,7 @@ async def _certificate(host: str, port: int, until_ms: int) -> tuple[bool, str]:
     try:
         async with asyncio.timeout(DEADLINE_MS / 1000):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except (OSError, TimeoutError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no DNS can hold
         return False, f"TLS to {host}:{port} fails: {error}"
     certificate = writer.get_extra_info("peercert")
     writer.close()

@@ -1,11 +1,8 @@
 """Our own connectivity: something that is neither plane and should always answer."""
 
-import asyncio
-
 import httpx
 
-from cutover.conductor.plane_client import fetch
-from cutover.evidence.planes import DETAIL_CHARS_MAX
+from cutover.conductor.plane_client import ask
 
 
 class HttpReference:
@@ -17,12 +14,6 @@ class HttpReference:
 
     async def reachable(self, deadline_ms: int) -> tuple[bool, str]:
         """Whether the reference answered in time."""
-        try:
-            async with asyncio.timeout(deadline_ms / 1000):
-                answer = await fetch(self._client, "GET", self._url)
-        except TimeoutError:
-            return False, f"no answer within {deadline_ms} ms"
-        except httpx.HTTPError as error:
-            return False, f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX]
+        answer = await ask(self._client, "GET", self._url, deadline_ms)
         fine = answer.status is not None and answer.status < 500
         return fine, answer.summary()
