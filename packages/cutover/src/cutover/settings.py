@@ -5,13 +5,22 @@ from the file itself (`key`); they are never printed. Every error names file and
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
 
 from cutover.errors import ConfigurationError
 from cutover.runbook.intent import LEADING, Intent
@@ -22,8 +31,10 @@ FILE_BYTES_MAX: Final = 256 * 1024
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise ValueError("expected http(s)://host[:port] without credentials")
+    fit = parts.scheme in ("http", "https") and parts.hostname and value.isascii()
+    extra = parts.username or parts.query or parts.fragment or re.search(r"\s", value)
+    if not fit or extra or parts.port == 0:  # a port out of range raises by itself
+        raise ValueError("expected http(s)://host[:port][/path] without credentials or query")
     return value.rstrip("/")
 
 
@@ -31,7 +42,7 @@ Url = Annotated[str, AfterValidator(_http_url)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Secret(_Table):
@@ -40,6 +51,9 @@ class Secret(_Table):
     key: SecretStr | None = None
     key_env: str | None = None
     key_file: Path | None = None
+
+
+K = TypeVar("K", bound=Secret)
 
 
 class PlaneSettings(Secret):
@@ -86,7 +100,7 @@ class GatewaySettings(Secret):
         state: directory of this node alone.
         conductor: address of the conductor; from the data directory when absent.
         url: where clients reach the gateway, for the post-cutover checks.
-        webhook_secret, webhook_secret_env: for the post-cutover webhook check.
+        webhook_secret, webhook_secret_env: for the post-cutover webhook check; at most one.
         report_every_ms: pace of reports.
         deadlines_ms: per intent.
     """
@@ -101,7 +115,7 @@ class GatewaySettings(Secret):
     webhook_secret: SecretStr | None = None
     webhook_secret_env: str | None = None
     report_every_ms: int = Field(default=500, ge=20, le=10_000)
-    deadlines_ms: dict[Intent, int] = Field(default_factory=dict)
+    deadlines_ms: dict[Intent, PositiveInt] = Field(default_factory=dict)
 
 
 class LiveSettings(_Table):
@@ -138,15 +152,16 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
     text = _read(path)
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(_not_toml(path, text, error)) from error
+    lines = key_lines(text)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        lines = key_lines(text)
         faults = [_fault(path, lines, details) for details in error.errors(include_url=False)]
         raise ConfigurationError("\n".join(faults)) from error
-    return _placed(settings, path.resolve().parent, environment or os.environ, path)
+    found = os.environ if environment is None else environment
+    return _Resolver(path, lines, found).resolve(settings)
 
 
 def _read(path: Path) -> str:
@@ -158,54 +173,104 @@ def _read(path: Path) -> str:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
 
 
+_AT_LINE: Final = re.compile(r"(.*) \(at line (\d+), column \d+\)", re.DOTALL)
+
+
+def _not_toml(path: Path, text: str, error: Exception) -> str:
+    found = _AT_LINE.fullmatch(str(error))
+    said, line = found.groups() if found else (str(error), text.rstrip("\n").count("\n") + 1)
+    return f"{path}:{line}: not valid TOML: {said}"
+
+
 def _fault(path: Path, lines: Mapping[tuple[str | int, ...], int], details: Any) -> str:
     """One problem; the offending value is not repeated, it could be a secret."""
-    loc = tuple(details["loc"])
-    while loc and loc not in lines:
-        loc = loc[:-1]
-    line = line_of(lines, loc) if loc else 1
+    line = line_of(lines, tuple(details["loc"]))
     return f"{path}:{line}: {'.'.join(map(str, details['loc']))}: {details['msg']}"
 
 
-def _placed(settings: Settings, base: Path, environment: Mapping[str, str], path: Path) -> Settings:
-    conductor = settings.conductor.model_copy(update={"data": base / settings.conductor.data})
-    planes = {
-        name: _resolved(plane, base, environment, f"{path}: planes.{name}")
-        for name, plane in settings.planes.items()
-    }
-    gateway = settings.gateway
-    if gateway is not None:
-        gateway = _resolved(gateway, base, environment, f"{path}: gateway")
-        state = base / (gateway.state or settings.conductor.data / f"gateway-{gateway.node}")
-        secret = gateway.webhook_secret
-        if gateway.webhook_secret_env:
-            found = _from_environment(
-                gateway.webhook_secret_env, environment, f"{path}: gateway.webhook_secret_env"
-            )
-            secret = SecretStr(found)
-        gateway = gateway.model_copy(update={"state": state, "webhook_secret": secret})
-    return settings.model_copy(
-        update={"conductor": conductor, "planes": planes, "gateway": gateway}
-    )
+_SECRET: Final = re.compile(r"[\x21-\x7e]{1,256}")
+"""What a header can carry; an empty key would be no key at all."""
 
 
-def _resolved(table: Any, base: Path, environment: Mapping[str, str], where: str) -> Any:
-    given = [table.key is not None, bool(table.key_env), table.key_file is not None]
-    if sum(given) != 1:
-        raise ConfigurationError(
-            f"{where}: {sum(given)} of key, key_env, key_file are given, expected exactly one"
+class _Resolver:
+    """Makes settings whole: secrets by their value, paths from the file's folder.
+
+    Args:
+        path: of the file.
+        lines: where each key stands in it.
+        environment: where variables are looked up.
+    """
+
+    def __init__(
+        self, path: Path, lines: Mapping[tuple[str | int, ...], int], environment: Mapping[str, str]
+    ) -> None:
+        self._path = path
+        self._base = path.resolve().parent
+        self._lines = lines
+        self._environment = environment
+
+    def resolve(self, settings: Settings) -> Settings:
+        """The settings with every secret and absolute paths."""
+        data = self._base / settings.conductor.data
+        planes = {
+            name: self._keyed(plane, ("planes", name)) for name, plane in settings.planes.items()
+        }
+        gateway = settings.gateway and self._gateway(settings.gateway, data)
+        conductor = settings.conductor.model_copy(update={"data": data})
+        return settings.model_copy(
+            update={"conductor": conductor, "planes": planes, "gateway": gateway}
         )
-    if table.key_env:
-        found = _from_environment(table.key_env, environment, f"{where}.key_env")
-        return table.model_copy(update={"key": SecretStr(found)})
-    if table.key_file is not None:
-        text = _read(base / table.key_file).strip()
-        return table.model_copy(update={"key": SecretStr(text)})
-    return table
 
+    def _gateway(self, gateway: GatewaySettings, data: Path) -> GatewaySettings:
+        keyed = self._keyed(gateway, ("gateway",))
+        state = data / f"gateway-{gateway.node}"
+        if gateway.state is not None:
+            state = self._base / gateway.state
+        update = {"state": state, "webhook_secret": self._webhook_secret(gateway)}
+        return keyed.model_copy(update=update)
 
-def _from_environment(name: str, environment: Mapping[str, str], where: str) -> str:
-    value = environment.get(name, "").strip()
-    if not value:
-        raise ConfigurationError(f"{where} names {name}, which is unset or empty: export it")
-    return value
+    def _webhook_secret(self, gateway: GatewaySettings) -> SecretStr | None:
+        given, name = gateway.webhook_secret, gateway.webhook_secret_env
+        at = ("gateway", "webhook_secret")
+        if given is not None and name is not None:
+            raise self._wrong(at, "both it and webhook_secret_env are given, expected one of them")
+        if name is not None:
+            return self._variable(name, ("gateway", "webhook_secret_env"))
+        if given is not None and not given.get_secret_value().strip():
+            raise self._wrong(at, "it is empty: leave it out, or give the planes' secret")
+        return given
+
+    def _keyed(self, table: K, at: tuple[str, ...]) -> K:
+        ways = ("key", "key_env", "key_file")
+        given = [way for way in ways if getattr(table, way) is not None]
+        if len(given) != 1:
+            seen = " and ".join(given) or "none"
+            raise self._wrong(at, f"{seen} of {', '.join(ways)} given, expected exactly one")
+        way = (*at, given[0])
+        key = self._key(table, way)
+        if not _SECRET.fullmatch(key.get_secret_value()):
+            raise self._wrong(
+                way, "the key is empty, longer than 256 or has characters no header may carry"
+            )
+        return table.model_copy(update={"key": key})
+
+    def _key(self, table: Secret, at: tuple[str, ...]) -> SecretStr:
+        if table.key is not None:
+            return table.key
+        if table.key_env is not None:
+            return self._variable(table.key_env, at)
+        assert table.key_file is not None  # noqa: S101 - exactly one way is given
+        try:
+            return SecretStr(_read(self._base / table.key_file).strip())
+        except ConfigurationError as error:
+            raise self._wrong(at, str(error)) from error
+
+    def _variable(self, name: str, at: tuple[str, ...]) -> SecretStr:
+        value = self._environment.get(name, "").strip()
+        if not value:
+            raise self._wrong(at, f"it names {name!r}, which is unset or empty: export it")
+        return SecretStr(value)
+
+    def _wrong(self, at: tuple[str, ...], said: str) -> ConfigurationError:
+        line = line_of(self._lines, at)
+        return ConfigurationError(f"{self._path}:{line}: {'.'.join(at)}: {said}")
