@@ -13,6 +13,8 @@ from cutover.evidence.observation import Attestation, CanaryVerdict, Readiness, 
 from cutover.runbook.gate import Evidence
 
 DETAIL_CHARS_MAX: Final = 200
+WORD_CHARS_MAX: Final = 100
+"""What is kept of a single value; a plane must not be able to fill the journal."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ _RAILS: Final = ("pingpay", "hotpay")
 _LIES: Final = re.compile(
     r'"mock"\s*:\s*true|"success"\s*:\s*false|"hasGrant"\s*:\s*false|<!doctype|<html'
     r'|"error"\s*:\s*["{]|"(?:status|statusCode|code)"\s*:\s*"?[45]\d\d\b'
-    r'|"message"\s*:\s*"Not Found"|\bNOT_FOUND\b|mock EigenAI|0xmocksignature',
+    r'|"message"\s*:\s*"Not Found"|\bNOT_FOUND\b|mock EigenAI|0xmocksignature|0x0{40}\b|^0x0+$',
     re.IGNORECASE,
 )
 """Details that contradict a check's `ok` (controller-contract §7, §10)."""
@@ -101,6 +103,7 @@ def _detail(check: object) -> str:
 
 
 _ATTESTED: Final = re.compile(r"\b(secure\s+tee|tee|dstack|tdx|attested)\b", re.IGNORECASE)
+_DENIED: Final = re.compile(r"\b(no|non|not|without|mock|simulated?|simulator)\b", re.IGNORECASE)
 
 
 def read_attestation(plane: str, health: Answer, needed: Evidence) -> Attestation:
@@ -110,20 +113,25 @@ def read_attestation(plane: str, health: Answer, needed: Evidence) -> Attestatio
     or whose word is not enough for the runbook, is `unverifiable`.
     """
     identity = "|".join(
-        str(health.field(key) or "") for key in ("version", "plane", "build", "instance")
+        str(health.field(key) or "")[:WORD_CHARS_MAX]
+        for key in ("version", "plane", "build", "instance")
     )
     if health.status != 200 or not isinstance(health.body, dict):
         reasons = (f"/health gave no usable answer: {health.summary()}",)
         return Attestation(plane, Verdict.UNVERIFIABLE, Evidence.REPORTED, "", reasons)
     wallet, compute = health.field("services", "teeWallet"), health.field("compute")
     if wallet != "tee":
-        reasons = (f"/health reports teeWallet={wallet!r}, expected 'tee'",)
+        reasons = (f"/health reports teeWallet={_word(wallet)}, expected 'tee'",)
         return Attestation(plane, Verdict.MISSING, Evidence.REPORTED, identity, reasons)
-    if not isinstance(compute, str) or not _ATTESTED.search(compute):
-        reasons = (f"/health reports compute={compute!r}, expected an attested runtime",)
+    if not isinstance(compute, str) or not _ATTESTED.search(compute) or _DENIED.search(compute):
+        reasons = (f"/health reports compute={_word(compute)}, expected an attested runtime",)
         return Attestation(plane, Verdict.MISSING, Evidence.REPORTED, identity, reasons)
-    said = f"/health reports teeWallet=tee, compute={compute!r}"
+    said = f"/health reports teeWallet=tee, compute={_word(compute)}"
     if needed is Evidence.VERIFIED:
         reasons = (f"{said}; the runbook asks for a verified quote, and only the report is there",)
         return Attestation(plane, Verdict.UNVERIFIABLE, Evidence.REPORTED, identity, reasons)
     return Attestation(plane, Verdict.VERIFIED, Evidence.REPORTED, identity, (said,))
+
+
+def _word(value: object) -> str:
+    return repr(value)[:WORD_CHARS_MAX]
