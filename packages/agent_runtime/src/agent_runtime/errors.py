@@ -10,6 +10,10 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a malfunction
     """The request is understood and declined before anything left this process."""
 
 
+class Busy(Refusal):
+    """Declined for now: what came before is not settled yet. Nothing was signed; ask again."""
+
+
 class RailError(Exception):
     """Another system answered, and the answer is a definite no.
 

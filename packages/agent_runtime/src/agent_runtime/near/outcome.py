@@ -32,24 +32,41 @@ class Reverted:
 
 @dataclass(frozen=True)
 class Open:
-    """Not final, or not what was asked for: nothing may be concluded."""
+    """Not final, or not what was asked for: nothing may be concluded of its effect.
+
+    Attributes:
+        reason: what the answer said instead.
+        included: True if it says that the transaction stands in a block, so that its nonce is
+            used and a higher one can no longer overtake it.
+    """
 
     reason: str
+    included: bool = False
 
 
 Outcome: TypeAlias = Landed | Reverted | Open
+
+IN_A_BLOCK = frozenset({"INCLUDED", "EXECUTED_OPTIMISTIC", "INCLUDED_FINAL", "EXECUTED", "FINAL"})
 
 
 def judge(result: Any, tx_hash: str) -> Outcome:
     """Judge the result of `send_tx` or `tx` for one hash; anything malformed is `Open`."""
     if not isinstance(result, dict):
         return Open("the answer has no outcome")
-    if result.get("final_execution_status") != "FINAL":
-        return Open(f"execution status {result.get('final_execution_status')!r}, not final")
+    level = result.get("final_execution_status")
+    if level != "FINAL":
+        included = level in IN_A_BLOCK and _is_about(result, tx_hash)
+        return Open(f"execution status {level!r}, not final", included)
     try:
         return _judge_final(result, tx_hash)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return Open(f"the outcome is malformed ({type(error).__name__})")
+
+
+def _is_about(result: dict[str, Any], tx_hash: str) -> bool:
+    """Whether an answer below FINAL is about this hash; nodes may leave the transaction out."""
+    shown = result.get("transaction", {"hash": tx_hash})
+    return isinstance(shown, dict) and shown.get("hash") == tx_hash
 
 
 def _judge_final(result: dict[str, Any], tx_hash: str) -> Outcome:

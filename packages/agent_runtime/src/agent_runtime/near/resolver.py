@@ -1,0 +1,197 @@
+"""What became of a stored transaction: asked, never guessed, and nothing new is ever signed here.
+
+Rules
+- The same bytes may be sent again; that has no second effect (rails §2.3).
+- Refused on its *first* way out: nothing can move, that is the end. Refused later: the earlier
+  copy may still be somewhere, so only the chain or a proof of death ends it.
+"""
+
+import asyncio
+import base64
+from dataclasses import dataclass
+
+from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.log import logger
+from agent_runtime.near import outcome
+from agent_runtime.near.ledger import OPEN, Attempt, State, TransactionLedger
+from agent_runtime.near.rpc import Rpc, RpcError
+
+LOOK_SECONDS = 3.0
+PAUSE_SECONDS = 0.25
+VALIDITY_BLOCKS = 86_400
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A transaction as it was last seen.
+
+    Attributes:
+        attempt: as it is stored now.
+        included: a provider says that it stands in a block.
+    """
+
+    attempt: Attempt
+    included: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether its end is not known."""
+        return self.attempt.state in OPEN
+
+
+class Resolver:
+    """Asks the providers about transactions of one account and one key."""
+
+    def __init__(self, rpc: Rpc, ledger: TransactionLedger, account: str, public_key: str) -> None:
+        self._rpc = rpc
+        self._ledger = ledger
+        self._account = account
+        self._public_key = public_key
+
+    async def broadcast(self, attempt: Attempt, level: str, seconds: float) -> outcome.Outcome:
+        """Send the stored bytes to the first provider and wait until they are at `level`.
+
+        Raises:
+            RpcError: the node refused them.
+            RailUnknown: no usable answer.
+        """
+        encoded = base64.b64encode(attempt.raw).decode()
+        params = {"signed_tx_base64": encoded, "wait_until": level}
+        result = await self._rpc.call(self._rpc.nodes[0], "send_tx", params, seconds)
+        return outcome.judge(result, attempt.tx_hash)
+
+    async def follow(self, attempt: Attempt, seconds: float) -> Sight:
+        """Wait for the end of a transaction that stands in a block."""
+        try:
+            found = await self._status(attempt, self._rpc.nodes[0], "FINAL", seconds)
+        except RailError as error:
+            found = outcome.Open(error.said)
+        return self.record(attempt, found)
+
+    async def resolve(
+        self, attempt: Attempt, seconds: float, *, until_included: bool = False
+    ) -> Sight:
+        """Ask every provider for the hash until it is final or the time is over.
+
+        Args:
+            attempt: in whatever state.
+            seconds: at most.
+            until_included: stop also as soon as it stands in a block.
+        """
+        sight = Sight(attempt)
+        if not sight.open:
+            return sight
+        if attempt.state is State.SIGNED:  # SENT is stored before a byte leaves: none has
+            return Sight(self._end(attempt, State.DEAD, "stopped before it was sent"))
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    sight = await self._look(sight.attempt)
+                    if not sight.open or (until_included and sight.included):
+                        return sight
+                    await asyncio.sleep(PAUSE_SECONDS)
+        except TimeoutError:
+            detail = sight.attempt.detail or "no answer in time"
+            return self.record(sight.attempt, outcome.Open(detail))
+
+    async def refused(self, attempt: Attempt, said: str) -> Sight:
+        """End a transaction refused on its first way out, unless some provider knows it after all.
+
+        A balancer may have handed our one request to two nodes, and the second one refused it
+        because the first had taken it.
+        """
+        for node in self._rpc.nodes:
+            try:
+                found = await self._status(attempt, node)
+            except RpcError as error:
+                if error.name == "UNKNOWN_TRANSACTION":
+                    continue
+                found = outcome.Open(error.said)
+            except RailUnknown as error:
+                found = outcome.Open(error.said)
+            return self.record(attempt, found)
+        return Sight(self._end(attempt, State.REFUSED, f"the node refused it: {said}"))
+
+    def record(self, attempt: Attempt, found: outcome.Outcome) -> Sight:
+        """Store what was found out."""
+        match found:
+            case outcome.Landed(_, block_hash):
+                value = found.value.decode("utf-8", "replace")
+                return Sight(self._end(attempt, State.LANDED, value, block_hash))
+            case outcome.Reverted(reason):
+                return Sight(self._end(attempt, State.REVERTED, reason))
+            case outcome.Open(reason, included):
+                if (attempt.state, attempt.detail) != (State.UNKNOWN, reason):
+                    attempt = self._ledger.mark(attempt.tx_hash, State.UNKNOWN, reason)
+                return Sight(attempt, included)
+
+    async def _look(self, attempt: Attempt) -> Sight:
+        absent = 0
+        included = False
+        for node in self._rpc.nodes:
+            try:
+                found = await self._status(attempt, node)
+            except RailError as error:
+                absent += isinstance(error, RpcError) and error.name == "UNKNOWN_TRANSACTION"
+                found = outcome.Open(error.said)
+            sight = self.record(attempt, found)
+            if not sight.open:
+                return sight
+            attempt, included = sight.attempt, included or sight.included
+        if absent == len(self._rpc.nodes):
+            return await self._absent_everywhere(attempt)
+        return Sight(attempt, included)
+
+    async def _status(
+        self, attempt: Attempt, node: str, level: str = "NONE", seconds: float = 0.0
+    ) -> outcome.Outcome:
+        params = {
+            "tx_hash": attempt.tx_hash,
+            "sender_account_id": self._account,
+            "wait_until": level,
+        }
+        found = await self._rpc.call(node, "tx", params, seconds or LOOK_SECONDS)
+        return outcome.judge(found, attempt.tx_hash)
+
+    async def _absent_everywhere(self, attempt: Attempt) -> Sight:
+        """No provider knows the hash: end it on proof, else send the same bytes again."""
+        try:
+            proof = await self._proof_of_death(attempt)
+            if proof:
+                return Sight(self._end(attempt, State.DEAD, proof))
+            return self.record(attempt, await self.broadcast(attempt, "FINAL", LOOK_SECONDS))
+        except RailError as error:
+            return self.record(attempt, outcome.Open(error.said))
+
+    async def _proof_of_death(self, attempt: Attempt) -> str:
+        """Why the transaction can never execute; empty without a proof.
+
+        Every one of two or more providers must first be past it, and *then* not know its hash: in
+        the other order it could have become final between the two questions.
+        """
+        if len(self._rpc.nodes) < 2:
+            return ""
+        proofs = [await self._past(attempt, node) for node in self._rpc.nodes]
+        if not all(proofs):
+            return ""
+        absent = [await self._unknown_at(attempt, node) for node in self._rpc.nodes]
+        return proofs[0] if all(absent) else ""
+
+    async def _past(self, attempt: Attempt, node: str) -> str:
+        """Why one provider could not take the transaction any more; empty if it could."""
+        height = (await self._rpc.final_block(node)).height
+        if height > attempt.block_height + VALIDITY_BLOCKS:
+            return f"expired: signed at {attempt.block_height}, now final at {height}"
+        nonce = await self._rpc.key_nonce(self._account, self._public_key, node)
+        return f"overtaken: the key's final nonce is {nonce}" if nonce >= attempt.nonce else ""
+
+    async def _unknown_at(self, attempt: Attempt, node: str) -> bool:
+        try:
+            await self._status(attempt, node)
+        except RpcError as error:
+            return error.name == "UNKNOWN_TRANSACTION"
+        return False
+
+    def _end(self, attempt: Attempt, state: State, detail: str, included_in: str = "") -> Attempt:
+        logger().info("transaction_ended", tx=attempt.tx_hash, owner=attempt.owner, state=state)
+        return self._ledger.mark(attempt.tx_hash, state, detail, included_in)
