@@ -1,9 +1,6 @@
 """From a text to an answer: read it, do it once, remember the answer under its key."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from agent_runtime.errors import ApiError
@@ -13,6 +10,7 @@ from agent_runtime.intents.analyze import Analyst
 from agent_runtime.intents.create import Splitter
 from agent_runtime.intents.pay import Payer
 from agent_runtime.intents.pending import pending
+from agent_runtime.locks import NamedLocks
 from agent_runtime.parsing import Token
 from agent_runtime.payments import PaymentLedger
 from agent_runtime.requests import Reply, RequestLedger, payment_id_for
@@ -60,7 +58,7 @@ class Processor:
         self._payments = payments
         self._requests = requests
         self._tokens = tokens
-        self._busy: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._busy = NamedLocks()
 
     async def answer(self, asked: Asked) -> Reply:
         """Answer one request; a repeated key gets the first answer, never a second act.
@@ -71,7 +69,9 @@ class Processor:
         request = read(asked.text)
         if not asked.key:
             return await self._perform(request, asked, "pay-" + secrets.token_hex(12))
-        async with self._alone(asked.key):
+        if asked.key not in self._busy and len(self._busy) >= KEYS_BUSY_MAX:
+            raise ApiError(503, "busy", "too many requests are in progress; ask again")
+        async with self._busy.alone(asked.key):
             stored = self._requests.claim(asked.key, asked.print)
             if stored is not None:
                 return stored
@@ -106,20 +106,3 @@ class Processor:
                 return Reply(words.HELP, "help")
             case Unclear():
                 return Reply(words.UNCLEAR, "unknown")
-
-    @asynccontextmanager
-    async def _alone(self, key: str) -> AsyncIterator[None]:
-        """One request a key at a time; a key nobody waits for is forgotten."""
-        if key not in self._busy and len(self._busy) >= KEYS_BUSY_MAX:
-            raise ApiError(503, "busy", "too many requests are in progress; ask again")
-        lock, waiting = self._busy.get(key, (asyncio.Lock(), 0))
-        self._busy[key] = (lock, waiting + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, waiting = self._busy[key]
-            if waiting == 1:
-                del self._busy[key]
-            else:
-                self._busy[key] = (lock, waiting - 1)

@@ -5,18 +5,21 @@ one and is continued. What the text says is what was read back from the chain at
 """
 
 from agent_runtime.allocation import ONE_PERCENT, ROWS_MAX, WHOLE, divide, percent_text
-from agent_runtime.errors import RailError, Refusal
+from agent_runtime.errors import Busy, RailError, RailUnknown, Refusal
 from agent_runtime.grammar import Create, Repo
 from agent_runtime.intents.analyze import left_out
 from agent_runtime.intents.coverage import invite_link, need_verification
+from agent_runtime.locks import NamedLocks
 from agent_runtime.near import contract as calls
 from agent_runtime.near.contract import Row, Split, SplitContract
-from agent_runtime.near.ledger import OPEN, State
+from agent_runtime.near.ledger import OPEN, Attempt, State
 from agent_runtime.near.sender import Sender
 from agent_runtime.near.transaction import Call
 from agent_runtime.rails.github import Contributors, GitHub
 from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
+
+ALREADY_EXISTS = "Split already exists"
 
 
 class Splitter:
@@ -29,55 +32,81 @@ class Splitter:
         self._github = github
         self._contract = contract
         self._sender = sender
+        self._changing = NamedLocks()
+        self._registered = False
 
     async def create(self, asked: Create) -> Reply:
         """Bring the split on chain to what the contributors are; idempotent."""
         try:
             found = await self._github.contributors(asked.repo)
             rows = allocate(found, asked.percents)
-            before = await self._contract.split_of(found.repo.url)
-            verb = await self._bring_about(found.repo, before, rows)
-            split = await self._read_back(found.repo, rows)
+            verb, split = await self._as_wanted(found.repo, rows)
             wallets = await self._contract.wallets_of([row.login for row in split.rows])
+        except Busy as busy:
+            return Reply(f"🛑 Split not changed: {busy}", "create")
         except (Refusal, RailError) as error:
             return Reply(f"❌ Failed to create split: {error}", "create")
         return Reply("\n".join(self._lines(verb, found, split, wallets)), "create")
 
-    async def _bring_about(self, repo: Repo, before: Split | None, rows: list[Row]) -> str:
-        if before is not None and same_rows(before.rows, rows):
-            return "already exists"
-        await self._register(repo)
-        if before is None:
-            owner = self._sender.account
-            returned = await self._do(repo, calls.create_split(repo.url, owner))
-            split_id = calls.split_id_of(returned)
-        else:
-            split_id = before.id
-        await self._do(repo, calls.update_split(split_id, rows))
-        return "created" if before is None or not before.rows else "updated"
+    async def _as_wanted(self, repo: Repo, rows: list[Row]) -> tuple[str, Split]:
+        """What was done, and the split as it was read back.
 
-    async def _register(self, repo: Repo) -> None:
-        if await self._contract.is_worker(self._sender.account):
-            return
-        settings = self._settings
-        await self._do(
-            repo,
-            calls.register_worker(
-                settings.worker_code_hash, settings.worker_quote, settings.worker_endorsements
-            ),
-        )
-
-    async def _do(self, repo: Repo, call: Call) -> str:
-        """Send one call; what it returned.
-
-        Raises:
-            Refusal: it failed, or its outcome is not known yet.
+        A split that is as wanted already costs one look and waits for nobody; changes of one
+        repository are made one after the other, each after a look of its own.
         """
-        attempt = await self._sender.submit(f"split:{repo.url}", self._contract.account, [call])
-        if attempt.state is State.LANDED:
-            return attempt.detail
-        word = "outcome unknown" if attempt.state in OPEN else "failed"
-        raise Refusal(f"{call.method} {word}: {attempt.detail} (transaction {attempt.tx_hash})")
+        before = await self._contract.split_of(repo.url)
+        if before is not None and same_rows(before.rows, rows):
+            return "already exists", before
+        async with self._changing.alone(repo.url.lower()):
+            before = await self._contract.split_of(repo.url)
+            if before is not None and same_rows(before.rows, rows):
+                return "already exists", before
+            verb = await self._bring_about(repo, before, rows)
+            return verb, await self._read_back(repo, rows)
+
+    async def _bring_about(self, repo: Repo, before: Split | None, rows: list[Row]) -> str:
+        await self._register()
+        if before is not None:
+            await self._update(repo, before.id, rows)
+            return "updated" if before.rows else "created"
+        owner = f"split:{repo.url}"
+        attempt = await self._submit(owner, calls.create_split(repo.url, self._sender.account))
+        if attempt.state is State.REVERTED and ALREADY_EXISTS in attempt.detail:
+            return await self._go_on_from_another(repo, attempt, rows)
+        split_id = calls.split_id_of(_landed(attempt, "create_split"))
+        await self._update(repo, split_id, rows)
+        return "created"
+
+    async def _go_on_from_another(self, repo: Repo, attempt: Attempt, rows: list[Row]) -> str:
+        """Somebody else, the other plane perhaps, made the split meanwhile; see what is left."""
+        found = await self._contract.split_of(repo.url)
+        if found is None:
+            raise RailUnknown(
+                "near",
+                f"create_split met a split ({attempt.tx_hash}) that no view shows yet; ask again",
+            )
+        if same_rows(found.rows, rows):
+            return "already exists"
+        await self._update(repo, found.id, rows)
+        return "updated"
+
+    async def _update(self, repo: Repo, split_id: str, rows: list[Row]) -> None:
+        call = calls.update_split(split_id, rows)
+        _landed(await self._submit(f"split:{repo.url}", call), call.method)
+
+    async def _register(self) -> None:
+        """See that our account may change splits; the contract never takes that right away."""
+        account, settings = self._sender.account, self._settings
+        async with self._changing.alone("worker"):
+            if not self._registered and not await self._contract.is_worker(account):
+                call = calls.register_worker(
+                    settings.worker_code_hash, settings.worker_quote, settings.worker_endorsements
+                )
+                _landed(await self._submit("worker", call), call.method)
+            self._registered = True
+
+    async def _submit(self, owner: str, call: Call) -> Attempt:
+        return await self._sender.submit(owner, self._contract.account, [call])
 
     async def _read_back(self, repo: Repo, rows: list[Row]) -> Split:
         split = await self._contract.split_of(repo.url)
@@ -125,6 +154,18 @@ def allocate(found: Contributors, percents: tuple[int, ...]) -> list[Row]:
         Row(person.login, percent * ONE_PERCENT)
         for person, percent in zip(people, percents, strict=False)
     ]
+
+
+def _landed(attempt: Attempt, method: str) -> str:
+    """What a call returned.
+
+    Raises:
+        Refusal: it failed, or its outcome is not known yet.
+    """
+    if attempt.state is State.LANDED:
+        return attempt.detail
+    word = "outcome unknown" if attempt.state in OPEN else "failed"
+    raise Refusal(f"{method} {word}: {attempt.detail} (transaction {attempt.tx_hash})")
 
 
 def _cut(found: Contributors) -> list[str]:
