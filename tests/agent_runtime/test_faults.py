@@ -6,7 +6,7 @@ import re
 import pytest
 
 from agent_runtime.allocation import WHOLE
-from agent_runtime.near import contract, sender, token
+from agent_runtime.near import contract, resolver, sender, token
 from agent_runtime.near.contract import Row
 from sandbox.near import genesis
 from sandbox.near.payer import Payer, ft_transfer
@@ -67,7 +67,8 @@ async def test_a_failed_receipt_is_a_failure_and_nothing_moves(ready, rails):
 def blind(ready, rails, monkeypatch):
     """Transactions are taken, nothing is said about any of them, and nobody waits for long."""
     monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.3)
-    monkeypatch.setattr(sender, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(sender, "CLEAR_SECONDS", 0.3)
+    monkeypatch.setattr(resolver, "LOOK_SECONDS", 0.3)
     rails.fault(
         near(operation="send_tx", kind="wrong", variant="accept_then_timeout"),
         near(operation="tx", kind="status", status=503),
@@ -82,7 +83,7 @@ async def test_an_unknown_outcome_is_called_unknown_and_blocks_what_could_double
     assert re.search(r"; payment id pay-[0-9a-f]{24}; do not retry$", text)
     count = len(rails.transactions())
     again = await ready.say(PAY)
-    assert again.startswith("❌ Payment failed: payment pay-"), again
+    assert again.startswith("🛑 Payment not made: an earlier transaction ("), again
     other = await ready.say("pay 1 NEAR to acme/widgets")
     assert "still unresolved" in other
     assert "nothing was sent" in other

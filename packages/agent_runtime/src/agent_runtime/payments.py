@@ -12,12 +12,13 @@ from enum import StrEnum
 
 
 class PaymentState(StrEnum):
-    """PLANNED and UNKNOWN are open; the other two are the end."""
+    """PLANNED and UNKNOWN are open; the others are the end. DECLINED: nothing was signed."""
 
     PLANNED = "planned"
     UNKNOWN = "unknown"
     PAID = "paid"
     FAILED = "failed"
+    DECLINED = "declined"
 
 
 SCHEMA = """
@@ -163,10 +164,6 @@ class PaymentLedger:
     def open(self) -> list[Payment]:
         """The payments whose end is not known."""
         return self._payments("state IN ('planned','unknown') ORDER BY created_at")
-
-    def open_for(self, repo: str, token: str) -> list[Payment]:
-        """The open payments to one repository in one token."""
-        return self._payments("state IN ('planned','unknown') AND repo=? AND token=?", repo, token)
 
     def claims_for_repo(self, repo: str) -> list[Claim]:
         """What waits for the contributors of a repository."""

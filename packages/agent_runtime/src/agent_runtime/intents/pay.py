@@ -8,7 +8,7 @@ nothing else.
 import asyncio
 
 from agent_runtime import amounts
-from agent_runtime.errors import RailError, Refusal
+from agent_runtime.errors import Busy, RailError, Refusal
 from agent_runtime.grammar import Pay
 from agent_runtime.intents import paytexts
 from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan, sort_rows
@@ -52,7 +52,6 @@ class Payer:
         try:
             async with asyncio.timeout(DECIDE_SECONDS):
                 plan, token = await self._decide(asked)
-            self._refuse_while_open(plan)
         except PolicyBlock as block:
             return Reply(f"🛑 Policy blocked pay: {block}", "pay")
         except Refusal as refusal:
@@ -121,17 +120,13 @@ class Payer:
         found = await self._rpc.account(self._sender.account)
         return max(0, int(found["amount"]) - FEE_RESERVE)
 
-    def _refuse_while_open(self, plan: Plan) -> None:
-        for earlier in self._payments.open_for(plan.repo, plan.token):
-            raise Refusal(
-                f"payment {earlier.id} to the same repository is still unresolved; nothing was sent"
-            )
-
     async def _send(self, payment: Payment, token: Token) -> Payment:
         transfers = [Transfer(share.account, share.units) for share in payment.plan.paid]
         actions = batch(transfers, payment.id, wrap=token.symbol == "NEAR")
         try:
             attempt = await self._sender.submit(payment.id, token.contract, actions)
+        except Busy as busy:
+            return self._payments.end(payment, PaymentState.DECLINED, "", str(busy))
         except (Refusal, RailError) as error:  # by `submit`'s promise, nothing was signed
             return self._payments.end(payment, PaymentState.FAILED, "", str(error))
         return self._follow(payment, attempt)

@@ -19,6 +19,9 @@ def reply(payment: Payment) -> Reply:
     match payment.state:
         case PaymentState.PAID:
             return Reply(_paid(payment), "pay", payment.id)
+        case PaymentState.DECLINED:
+            text = f"🛑 Payment not made: {payment.detail}; payment id {payment.id}"
+            return Reply(text, "pay", payment.id)
         case PaymentState.FAILED:
             text = f"❌ Payment failed: {payment.detail}; payment id {payment.id}"
             return Reply(text + _transaction(payment), "pay", payment.id)
