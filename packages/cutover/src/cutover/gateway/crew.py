@@ -1,5 +1,6 @@
 """The supervisor's workers: start them, notice their end, replace them, read their blocks."""
 
+import contextlib
 import logging
 import signal
 import socket
@@ -140,8 +141,7 @@ class Crew:
             if place.process.poll() is None:
                 place.process.kill()
             place.process.wait()
-            if place.process.stdin is not None:
-                place.process.stdin.close()
+            _hang_up(place.process)
 
     def _spawn(self, worker: int) -> _Place:
         listener = self._listeners[worker].fileno()
@@ -153,8 +153,10 @@ class Crew:
         )
         if process.stdin is None:
             raise AssertionError("a piped stdin was asked for")
-        process.stdin.write(to_json(start) + b"\n")
-        process.stdin.flush()
+        # A worker that is dead before it was told anything is noticed, and replaced, by `check`.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(to_json(start) + b"\n")
+            process.stdin.flush()
         return _Place(process, self._clock.monotonic_ms())
 
     def _bury(self, worker: int, place: _Place) -> None:
@@ -167,8 +169,7 @@ class Crew:
             "worker %d ended with code %s, %d requests in hand; replacing it",
             worker, place.process.returncode, held,
         )  # fmt: skip
-        if place.process.stdin is not None:
-            place.process.stdin.close()
+        _hang_up(place.process)
         self._totals.forget_worker(worker)
         self._lost_seen[worker] = 0
         self._page.clear_block(worker)
@@ -177,3 +178,10 @@ class Crew:
         lost = self._page.words[self._page.block_at(worker) + LOST]
         self._totals.lost += lost - self._lost_seen[worker]
         self._lost_seen[worker] = lost
+
+
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
+    """Close our end of a dead worker's lifeline; what it never read is of no use any more."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
