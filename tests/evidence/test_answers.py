@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cutover.evidence.answers import is_near_hash, read_live
 from cutover.evidence.planes import Answer
-from cutover.runbook.intent import LEADING, Intent
+from cutover.runbook.intent import Intent
 
 HASH = base58.b58encode(bytes(range(1, 33))).decode()
 SIGNATURE = "ab" * 65
