@@ -13,6 +13,14 @@ from agent_runtime.settings import Settings
 from agent_runtime.wiring import build
 
 
+async def answers(client):
+    """The socket's file is there a moment before anybody listens on it."""
+    try:
+        return (await client.get("/Version")).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
 @contextlib.asynccontextmanager
 async def guest_agent(tmp_path):
     """The sandbox's guest agent on a Unix socket of its own."""
@@ -24,7 +32,7 @@ async def guest_agent(tmp_path):
         transport = httpx.AsyncHTTPTransport(uds=str(socket))
         async with httpx.AsyncClient(transport=transport, base_url="http://tee") as client:
             async with asyncio.timeout(20):
-                while not socket.exists():
+                while not await answers(client):
                     assert process.returncode is None
                     await asyncio.sleep(0.02)
             yield socket, gone, client

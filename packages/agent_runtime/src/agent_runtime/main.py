@@ -38,7 +38,8 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=STOP_SECONDS - 1,
                 limit_concurrency=1_000,
-                loop="asyncio",
+                loop="uvloop",
+                http="httptools",
                 ws="none",
             )
         )

@@ -76,8 +76,8 @@ def decimal(given: str) -> str:
 
 
 def url(given: str) -> str:
-    """An http(s) base address without a trailing slash."""
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", given):
+    """An http(s) base address without a trailing slash, and without a user in it."""
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", given):
         raise ValueError("not an address; expected http://host[:port] or https://host")
     return given.rstrip("/")
 

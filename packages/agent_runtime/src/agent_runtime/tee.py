@@ -9,9 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from agent_runtime import wire
+from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
 
 DEFAULT_SOCKET = "/var/run/dstack.sock"
@@ -75,8 +74,8 @@ def _guest(found: object) -> Guest:
     raise RailUnknown("dstack", "an Info answer without app_id and instance_id")
 
 
-def _connect(endpoint: str) -> tuple[httpx.AsyncClient | None, str]:
+def _connect(endpoint: str) -> tuple[Connections | None, str]:
     if endpoint.startswith(("http://", "https://")):
         return wire.new_client(), endpoint.rstrip("/")
     path = endpoint or (DEFAULT_SOCKET if Path(DEFAULT_SOCKET).exists() else "")
-    return (wire.new_client(uds=path), "http://dstack") if path else (None, "")
+    return (wire.new_client(path), "http://dstack") if path else (None, "")

@@ -6,11 +6,12 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-import httpx
-
+from agent_runtime.connections import Connections, NoAnswer
 from agent_runtime.errors import RailError, RailUnknown
 
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
@@ -24,13 +25,13 @@ class Answer:
     Attributes:
         service: who answered, in the words of `/health`.
         status: HTTP status.
-        headers: its headers.
+        headers: its headers, names in lower case.
         body: all of it, at most `ANSWER_MAX_BYTES`.
     """
 
     service: str
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> Any:
@@ -69,16 +70,13 @@ class Answer:
         return str(said)[:SHOWN_CHARS]
 
 
-def new_client(uds: str | None = None) -> httpx.AsyncClient:
-    """An HTTP client that reads nothing from the environment and follows no redirect."""
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20)
-    if uds is not None:
-        return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=uds), trust_env=False)
-    return httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
+def new_client(socket: str = "") -> Connections:
+    """A client that reads nothing from the environment and follows no redirect."""
+    return Connections(ANSWER_MAX_BYTES, socket)
 
 
 async def ask(
-    client: httpx.AsyncClient,
+    client: Connections,
     service: str,
     method: str,
     url: str,
@@ -86,44 +84,25 @@ async def ask(
     deadline_seconds: float,
     headers: dict[str, str] | None = None,
     params: dict[str, str] | None = None,
-    content: bytes | None = None,
+    content: bytes = b"",
 ) -> Answer:
     """Send one request and read the whole answer within the deadline.
 
     Raises:
         RailUnknown: deadline passed, connection failed, or the answer is too large.
     """
+    if params:
+        url += ("&" if "?" in url else "?") + urlencode(params)
     try:
         async with asyncio.timeout(deadline_seconds):
-            request = client.build_request(
-                method,
-                url,
-                headers=headers,
-                params=params,
-                content=content,
-                timeout=httpx.Timeout(deadline_seconds),
-            )
-            response = await client.send(request, stream=True)
-            try:
-                body = await _bounded(response, service)
-            finally:
-                await response.aclose()
-            return Answer(service, response.status_code, response.headers, body)
+            reply = await client.request(method, url, headers or {}, content)
     except TimeoutError as error:
         raise RailUnknown(service, f"timed out after {deadline_seconds:g} s") from error
-    except httpx.TimeoutException as error:
-        raise RailUnknown(service, f"timed out after {deadline_seconds:g} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except NoAnswer as error:
+        raise RailUnknown(service, f"network failure ({error})") from error
+    except (OSError, ValueError) as error:
         raise RailUnknown(service, f"network failure ({type(error).__name__})") from error
-
-
-async def _bounded(response: httpx.Response, service: str) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > ANSWER_MAX_BYTES:
-            raise RailUnknown(service, f"answer larger than {ANSWER_MAX_BYTES} bytes")
-    return bytes(body)
+    return Answer(service, reply.status, reply.headers, reply.body)
 
 
 def encode(value: Any) -> bytes:

@@ -3,10 +3,9 @@
 import sqlite3
 from dataclasses import dataclass
 
-import httpx
-
 from agent_runtime import wire
 from agent_runtime.canary import Canary, Probes
+from agent_runtime.connections import Connections
 from agent_runtime.errors import SettingsError
 from agent_runtime.health import Health
 from agent_runtime.intents.analyze import Analyst
@@ -34,7 +33,7 @@ class Service:
     """Everything that lives as long as the process. `sender` and `payer` need NEAR."""
 
     settings: Settings
-    client: httpx.AsyncClient
+    client: Connections
     db: sqlite3.Connection
     health: Health
     canary: Canary

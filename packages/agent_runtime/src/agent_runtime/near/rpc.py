@@ -10,9 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from agent_runtime import wire
+from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
 
 READ_SECONDS = 4.0
@@ -60,7 +59,7 @@ class Rpc:
         nodes: their addresses, in the order they are asked.
     """
 
-    def __init__(self, client: httpx.AsyncClient, nodes: tuple[str, ...]) -> None:
+    def __init__(self, client: Connections, nodes: tuple[str, ...]) -> None:
         self._client = client
         self.nodes = nodes
         self._ids = itertools.count(1)

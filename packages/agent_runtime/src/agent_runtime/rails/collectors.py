@@ -1,8 +1,7 @@
 """Ping and HOT (rails §3, §4): systems that collect money. Probed here, never used to pay out."""
 
-import httpx
-
 from agent_runtime import wire
+from agent_runtime.connections import Connections
 from agent_runtime.settings import Settings
 
 PROBE_SECONDS = 5.0
@@ -11,7 +10,7 @@ PROBE_SECONDS = 5.0
 class Ping:
     """Ping Pay, as far as a health probe needs it."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: Settings) -> None:
+    def __init__(self, client: Connections, settings: Settings) -> None:
         self._client = client
         self._settings = settings
 
@@ -35,7 +34,7 @@ class Ping:
             settings.ping_base + "/" + settings.ping_probe_path.lstrip("/"),
             deadline_seconds=PROBE_SECONDS,
             headers={"content-type": "application/json", **self._authorization()},
-            content=body.encode() if body else None,
+            content=body.encode(),
         )
 
     def _authorization(self) -> dict[str, str]:
@@ -49,7 +48,7 @@ class Ping:
 class Hot:
     """HOT Pay, as far as a health probe needs it."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: Settings) -> None:
+    def __init__(self, client: Connections, settings: Settings) -> None:
         self._client = client
         self._settings = settings
 

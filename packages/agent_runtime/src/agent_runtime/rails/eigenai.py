@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 from eth_keys.datatypes import PrivateKey
 
 from agent_runtime import wire
+from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
 from agent_runtime.rails.eigen_proof import Statement, personal_hash, shown, signer_of
 from agent_runtime.settings import Settings
@@ -37,7 +37,7 @@ class Insight:
 class EigenAi:
     """One grant wallet at the grant API."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: Settings) -> None:
+    def __init__(self, client: Connections, settings: Settings) -> None:
         self._client = client
         self._settings = settings
         self._grant: dict[str, str] | None = None

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import jwt
 
 from agent_runtime import wire
+from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
 from agent_runtime.grammar import Repo
 from agent_runtime.settings import Settings
@@ -72,7 +72,7 @@ class _Token:
 class GitHub:
     """The GitHub API as one App, one personal token, or neither."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: Settings) -> None:
+    def __init__(self, client: Connections, settings: Settings) -> None:
         self._client = client
         self._settings = settings
         self._tokens: dict[str, _Token] = {}
