@@ -261,7 +261,7 @@ class World:
             for _ in range(self.conversations[intent]):
                 there = node.seen.get((g, intent, candidate), 0)
                 total = there + node.seen.get((g, intent, fallback), 0)
-                share = ALL_BP if node.one_sided else route.candidate_bp
+                share = ALL_BP if node.one_sided and route.candidate_bp else route.candidate_bp
                 plane = candidate if there * ALL_BP < share * (total + 1) else fallback
                 if not share:
                     plane = fallback
