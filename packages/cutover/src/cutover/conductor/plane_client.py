@@ -1,7 +1,7 @@
 """A plane over HTTP: bounded answers, hard deadlines, and never an exception to the caller."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import msgspec
@@ -74,12 +74,8 @@ async def ask(
             return await _fetch(client, method, url, **request)
     except TimeoutError:
         return Answer(None, error=f"no whole answer within {deadline_ms:g} ms")
-    except _TROUBLE as error:
+    except Exception as error:  # noqa: BLE001 - the layers below raise nearly anything
         return Answer(None, error=f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX])
-
-
-_TROUBLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError)
-"""What a peer, the network or an address can make of a request."""
 
 
 async def _fetch(client: httpx.AsyncClient, method: str, url: str, **request: Any) -> Answer:

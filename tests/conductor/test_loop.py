@@ -1,0 +1,136 @@
+"""One door: what is handed in is durable when the caller hears back, and nobody waits in vain."""
+
+import asyncio
+
+import pytest
+
+from conductor.doubles import Memory, engine, ready
+from cutover.conductor.loop import INBOX_MAX, ClosedError, Loop
+from cutover.decision.command import AbortOrder, HoldOrder
+from cutover.decision.run import Phase
+from cutover.errors import JournalError
+from cutover.evidence.observation import Started
+
+HOLD = HoldOrder("ann", "looking")
+
+
+def loop_of(memory=None):
+    heart, memory, ticks = engine(memory)
+    told = []
+    loop = Loop(heart, 500, told.append)
+    loop.begin([Started(1, "b1", 0)])
+    return loop, memory, told, ticks
+
+
+async def stopped(task):
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_submit_returns_when_it_is_durable():
+    """An acknowledgement is never a promise: the entry is in the journal first."""
+    loop, memory, _, _ = loop_of()
+    work = asyncio.create_task(loop.run())
+    await loop.submit(ready())
+    assert "Readiness" in memory.kinds()
+    await stopped(work)
+
+
+async def test_what_could_not_be_journaled_is_not_acknowledged():
+    """When the disk refuses, the loop ends with the error and the caller hears no yes."""
+    loop, memory, _, _ = loop_of()
+    memory.fails = True
+    work = asyncio.create_task(loop.run())
+    with pytest.raises(ClosedError):
+        await loop.submit(ready())
+    with pytest.raises(JournalError):
+        await work
+
+
+async def test_a_stopping_loop_turns_everybody_away():
+    """Those in the inbox, those in front of a full one and those who come late all get a no."""
+    loop, memory, _, _ = loop_of()
+    waiting = [asyncio.create_task(loop.submit(ready())) for _ in range(INBOX_MAX + 5)]
+    await asyncio.sleep(0)
+    work = asyncio.create_task(loop.run())
+    await asyncio.sleep(0)
+    work.cancel()
+    done = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    await asyncio.gather(work, return_exceptions=True)
+    assert all(isinstance(d, ClosedError | None) for d in done)
+    assert sum(d is None for d in done) == memory.kinds().count("Readiness")
+    with pytest.raises(ClosedError):
+        await loop.submit(ready())
+
+
+async def test_facts_keep_their_order():
+    """First come, first journaled."""
+    loop, memory, _, _ = loop_of()
+    work = asyncio.create_task(loop.run())
+    await asyncio.gather(*(loop.submit(ready(status=200 + n)) for n in range(40)))
+    seen = [e.fact.status for e in memory.entries if type(e.fact).__name__ == "Readiness"]
+    assert seen == [200 + n for n in range(40)]
+    await stopped(work)
+
+
+async def test_watchers_hear_only_what_is_durable():
+    """Every batch that is told of is in the journal already."""
+    loop, memory, told, _ = loop_of()
+    work = asyncio.create_task(loop.run())
+    await loop.submit(ready())
+    assert [e.seq for batch in told for e in batch] == [e.seq for e in memory.entries]
+    await stopped(work)
+
+
+async def test_the_loop_ends_with_the_run():
+    """A run that is over takes nothing more."""
+    loop, _, _, _ = loop_of()
+    loop.engine.run = loop.engine.run.__class__(id="run-1", phase=Phase.COMPLETE)
+    await asyncio.wait_for(loop.run(), 5)
+    with pytest.raises(ClosedError):
+        await loop.submit(ready())
+
+
+async def test_wait_table_answers_at_once_when_it_is_another():
+    """Who comes with an older table has the new one without waiting."""
+    loop, _, _, _ = loop_of()
+    table = await asyncio.wait_for(loop.wait_table(0, 0, 60_000), 1)
+    assert (table.term, table.generation) == (1, 1)
+
+
+async def test_wait_table_ends_with_nothing_after_its_wait():
+    """None, not an old table; also when there was no time to wait."""
+    loop, _, _, _ = loop_of()
+    assert await loop.wait_table(1, 1, 30) is None
+    assert await loop.wait_table(1, 1, 0) is None
+
+
+async def test_wait_table_returns_with_the_change():
+    """An abort in the middle of a wait is the answer to it, not the next one's."""
+    loop, _, _, _ = loop_of()
+    waiting = [asyncio.create_task(loop.wait_table(1, 1, 60_000)) for _ in range(3)]
+    await asyncio.sleep(0)
+    loop.order(HOLD)  # changes no table
+    await asyncio.sleep(0)
+    assert not any(w.done() for w in waiting)
+    assert loop.order(AbortOrder("ann", "stop")) == ""
+    for table in await asyncio.wait_for(asyncio.gather(*waiting), 1):
+        assert table.generation == 2
+
+
+async def test_released_waits_end_at_once():
+    """A stop is not delayed by long polls."""
+    loop, _, _, _ = loop_of()
+    waiting = asyncio.create_task(loop.wait_table(1, 1, 60_000))
+    await asyncio.sleep(0)
+    loop.release()
+    with pytest.raises(ClosedError):
+        await asyncio.wait_for(waiting, 1)
+
+
+async def test_after_release_the_last_table_is_still_given():
+    """Whoever has an older one gets it even then."""
+    loop, _, _, _ = loop_of(Memory())
+    loop.release()
+    assert (await loop.wait_table(0, 0, 1_000)).generation == 1
