@@ -3,6 +3,7 @@
 Numbers of the contract are JSON integers up to 10^23; they are read and written exactly.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,14 +59,15 @@ class SplitContract:
 
     async def wallets_of(self, logins: Sequence[str]) -> dict[str, str]:
         """The verified wallets, keyed by lower-case login; absent for the unverified."""
-        wallets: dict[str, str] = {}
-        for start in range(0, len(logins), NAMES_PER_VIEW):
-            names = [login.lower() for login in logins[start : start + NAMES_PER_VIEW]]
-            found = await self._rpc.view(
-                self.account, "get_verified_wallets_by_usernames", {"github_usernames": names}
-            )
-            wallets.update(_parse_wallets(found))
-        return wallets
+        names = [login.lower() for login in logins]
+        parts = [names[at : at + NAMES_PER_VIEW] for at in range(0, len(names), NAMES_PER_VIEW)]
+        view = "get_verified_wallets_by_usernames"
+        answers = await asyncio.gather(
+            *(self._rpc.view(self.account, view, {"github_usernames": part}) for part in parts)
+        )
+        return {
+            login: wallet for found in answers for login, wallet in _parse_wallets(found).items()
+        }
 
 
 def parse_split(found: Any) -> Split:

@@ -9,6 +9,7 @@ from eth_keys.datatypes import PrivateKey
 from agent_runtime import wire
 from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.flight import Flight
 from agent_runtime.rails.eigen_proof import Statement, personal_hash, shown, signer_of
 from agent_runtime.settings import Settings
 
@@ -41,6 +42,7 @@ class EigenAi:
         self._client = client
         self._settings = settings
         self._grant: dict[str, str] | None = None
+        self._signing: Flight[dict[str, str]] = Flight()
 
     @property
     def configured(self) -> bool:
@@ -69,9 +71,11 @@ class EigenAi:
             RailUnknown: no usable answer.
         """
         self._require_wallet()
-        answer = await self._chat(messages, await self._signed_grant())
+        grant = await self._signed_grant()
+        answer = await self._chat(messages, grant)
         if answer.status in STALE_GRANT:
-            self._grant = None
+            if self._grant is grant:  # else somebody has renewed it already
+                self._grant = None
             answer = await self._chat(messages, await self._signed_grant())
         return self._verified(answer.expect(200).json(), messages)
 
@@ -80,16 +84,20 @@ class EigenAi:
             raise RailError("eigenai", "not configured")
 
     async def _signed_grant(self) -> dict[str, str]:
-        if self._grant is None:
-            found = (await self._get("/message")).expect(200).json()
-            message = found.get("message") if isinstance(found, dict) else None
-            if not isinstance(message, str) or found.get("success") is not True:
-                raise RailUnknown("eigenai", "no grant message to sign")
-            self._grant = {
-                "grantMessage": message,
-                "grantSignature": sign_personal(self._settings.eigenai_key, message),
-                "walletAddress": self._settings.eigenai_address,
-            }
+        if self._grant is not None:
+            return self._grant
+        return await self._signing.share("grant", self._sign_grant)
+
+    async def _sign_grant(self) -> dict[str, str]:
+        found = (await self._get("/message")).expect(200).json()
+        message = found.get("message") if isinstance(found, dict) else None
+        if not isinstance(message, str) or found.get("success") is not True:
+            raise RailUnknown("eigenai", "no grant message to sign")
+        self._grant = {
+            "grantMessage": message,
+            "grantSignature": sign_personal(self._settings.eigenai_key, message),
+            "walletAddress": self._settings.eigenai_address,
+        }
         return self._grant
 
     async def _chat(self, messages: list[dict[str, str]], grant: dict[str, str]) -> wire.Answer:

@@ -1,31 +1,31 @@
-"""GitHub (rails §1): App authentication, repository metadata, contributors.
+"""GitHub's repositories (rails §1): their record and who contributed.
 
-The App's token is used wherever the App is installed. The personal token serves only where GitHub
-says that the App is *not* installed; an App whose credentials fail is an error, never a fallback.
+GitHub counts contributions anew every few hours, so a list is good for some seconds and afterwards
+asked for by its ETag, which costs nothing where nothing changed. A list that cannot be refreshed
+is an error; an old one never stands in for it.
 """
 
 import asyncio
 import re
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
-
 from agent_runtime import wire
 from agent_runtime.connections import Connections
-from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.errors import RailUnknown
+from agent_runtime.flight import Flight
 from agent_runtime.grammar import Repo
+from agent_runtime.rails.github_api import GitHubApi
 from agent_runtime.settings import Settings
 
-CALL_SECONDS = 5.0
 ALL_PAGES_SECONDS = 10.0
+FRESH_SECONDS = 30.0
 PER_PAGE = 100
 PAGES_MAX = 10
-REDIRECTS_MAX = 3
-REFRESH_SECONDS = 300
-INSTALLED_SECONDS = 3_600
-CACHED_INSTALLATIONS_MAX = 1_000
+LISTS_KEPT_MAX = 200
+ANSWERS_KEPT_MAX = 200
 _NEXT = re.compile(r'rel="next"')
 
 
@@ -63,59 +63,61 @@ class Contributors:
     capped: bool
 
 
-@dataclass
-class _Token:
-    value: str
-    expires: float
-
-
 class GitHub:
-    """The GitHub API as one App, one personal token, or neither."""
+    """What this service reads of repositories."""
 
     def __init__(self, client: Connections, settings: Settings) -> None:
-        self._client = client
-        self._settings = settings
-        self._tokens: dict[str, _Token] = {}
+        self._api = GitHubApi(client, settings)
+        self._refreshing: Flight[Contributors] = Flight()
+        self._lists: OrderedDict[str, tuple[float, Contributors]] = OrderedDict()
+        self._answers: OrderedDict[str, wire.Answer] = OrderedDict()
 
     @property
     def configured(self) -> bool:
         """Whether there is anything to authenticate with."""
-        settings = self._settings
-        return bool(settings.github_app_id or settings.github_token)
+        return self._api.configured
 
     async def metadata(self, repo: Repo) -> dict[str, Any]:
-        """The repository's own record.
+        """The repository's own record, as it is now.
 
         Raises:
             RailError: no such repository, or no access.
             RailUnknown: GitHub gave no usable answer.
         """
-        answer = (await self._get(repo, f"/repos/{repo.slug}")).expect(200)
-        found = answer.json()
-        if not isinstance(found, dict) or "/" not in str(found.get("full_name")):
-            raise RailUnknown("github", "a repository without full_name")
-        return found
+        return _record((await self._api.get(repo, f"/repos/{repo.slug}")).expect(200).json())
 
     async def contributors(self, repo: Repo) -> Contributors:
-        """Read all pages, up to `PAGES_MAX`.
+        """Who contributed, read within the last `FRESH_SECONDS`; up to `PAGES_MAX` pages.
 
         Raises:
             RailError: no such repository, no access, or a history too large for GitHub.
             RailUnknown: GitHub gave no usable answer.
         """
+        slug = repo.slug.lower()
+        read_at, found = self._lists.get(slug, (0.0, None))
+        if found is not None and time.monotonic() - read_at < FRESH_SECONDS:
+            return found
+        return await self._refreshing.share(slug, lambda: self._refresh(repo))
+
+    async def _refresh(self, repo: Repo) -> Contributors:
+        begun = time.monotonic()
         try:
             async with asyncio.timeout(ALL_PAGES_SECONDS):
-                return await self._contributors(repo)
+                found = await self._contributors(repo)
         except TimeoutError as error:
             raise RailUnknown("github", f"timed out after {ALL_PAGES_SECONDS:g} s") from error
+        self._lists[repo.slug.lower()] = (begun, found)
+        _forget(self._lists, LISTS_KEPT_MAX)
+        return found
 
     async def _contributors(self, repo: Repo) -> Contributors:
-        owner, _, name = str((await self.metadata(repo))["full_name"]).partition("/")
+        record = _record((await self._get(repo, f"/repos/{repo.slug}")).expect(200).json())
+        owner, _, name = str(record["full_name"]).partition("/")
         canonical = Repo(owner, name)
         items: list[dict[str, Any]] = []
         for page in range(1, PAGES_MAX + 1):
-            params = {"per_page": str(PER_PAGE), "page": str(page), "anon": "1"}
-            answer = await self._get(canonical, f"/repos/{canonical.slug}/contributors", params)
+            path = f"/repos/{canonical.slug}/contributors?per_page={PER_PAGE}&page={page}&anon=1"
+            answer = await self._get(canonical, path)
             if answer.expect(200, 204).status == 204:
                 return sort_out(canonical, [], capped=False)
             items.extend(_items(answer.json()))
@@ -123,86 +125,31 @@ class GitHub:
                 return sort_out(canonical, items, capped=False)
         return sort_out(canonical, items, capped=True)
 
-    async def _get(
-        self, repo: Repo, path: str, params: dict[str, str] | None = None
-    ) -> wire.Answer:
-        """GET with authentication; one new token on 401; follows GitHub's own renames only."""
-        answer = await self._follow(path, await self._authorization(repo), params)
-        dropped = self._tokens.pop(repo.slug.lower(), None) if answer.status == 401 else None
-        if dropped is not None:
-            answer = await self._follow(path, await self._authorization(repo), params)
+    async def _get(self, repo: Repo, path: str) -> wire.Answer:
+        """GET; the answer kept from last time if GitHub says that it is still the same."""
+        kept = self._answers.get(path)
+        if kept is None:
+            answer = await self._api.get(repo, path)
+        else:
+            answer = await self._api.get(repo, path, {"if-none-match": kept.headers["etag"]})
+            if answer.status == 304:
+                self._answers.move_to_end(path)
+                return kept
+        if answer.status == 200 and answer.headers.get("etag"):
+            self._answers[path] = answer
+            _forget(self._answers, ANSWERS_KEPT_MAX)
         return answer
 
-    async def _follow(
-        self, path: str, authorization: str, params: dict[str, str] | None
-    ) -> wire.Answer:
-        url = self._settings.github_base + path
-        for _ in range(REDIRECTS_MAX):
-            answer = await self._ask("GET", url, authorization, params)
-            if answer.status not in {301, 302, 307, 308}:
-                return answer
-            url = answer.headers.get("location", "")
-            if not url.startswith(self._settings.github_base + "/"):
-                raise RailError("github", "a redirect that leaves the API")
-        raise RailError("github", "too many redirects")
 
-    async def _authorization(self, repo: Repo) -> str:
-        settings = self._settings
-        if settings.github_app_id:
-            token = await self._installation_token(repo)
-            if token:
-                return f"token {token}"
-            if not settings.github_token:
-                raise RailError("github", f"the App is not installed on {repo.slug}")
-        return f"token {settings.github_token}" if settings.github_token else ""
+def _forget(kept: OrderedDict[str, Any], most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)
 
-    async def _installation_token(self, repo: Repo) -> str:
-        """A token of the App for this repository; empty where the App is not installed."""
-        cached = self._tokens.get(repo.slug.lower())
-        if cached and cached.expires - time.time() > REFRESH_SECONDS:
-            return cached.value
-        bearer = f"Bearer {self._app_jwt()}"
-        base = self._settings.github_base
-        found = await self._follow(f"/repos/{repo.slug}/installation", bearer, None)
-        if found.status == 404:
-            return ""
-        number = found.expect(200).json().get("id")
-        if not isinstance(number, int):
-            raise RailUnknown("github", "an installation without an id")
-        url = f"{base}/app/installations/{number}/access_tokens"
-        made = (await self._ask("POST", url, bearer, None)).expect(201).json()
-        if not isinstance(made, dict) or not isinstance(made.get("token"), str):
-            raise RailUnknown("github", "an access token answer without a token")
-        if len(self._tokens) >= CACHED_INSTALLATIONS_MAX:
-            self._tokens.clear()
-        expires = time.time() + INSTALLED_SECONDS
-        self._tokens[repo.slug.lower()] = _Token(made["token"], expires)
-        return str(made["token"])
 
-    def _app_jwt(self) -> str:
-        now = int(time.time())
-        claims = {"iat": now - 60, "exp": now + 540, "iss": self._settings.github_app_id}
-        return jwt.encode(claims, self._settings.github_private_key, algorithm="RS256")
-
-    async def _ask(
-        self, method: str, url: str, authorization: str, params: dict[str, str] | None
-    ) -> wire.Answer:
-        headers = {
-            "accept": "application/vnd.github+json",
-            "user-agent": "agent-runtime",
-            "x-github-api-version": "2022-11-28",
-        }
-        if authorization:
-            headers["authorization"] = authorization
-        return await wire.ask(
-            self._client,
-            "github",
-            method,
-            url,
-            deadline_seconds=CALL_SECONDS,
-            headers=headers,
-            params=params,
-        )
+def _record(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict) or "/" not in str(found.get("full_name")):
+        raise RailUnknown("github", "a repository without full_name")
+    return found
 
 
 def _items(found: Any) -> list[dict[str, Any]]:

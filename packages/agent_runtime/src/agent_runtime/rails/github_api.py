@@ -1,0 +1,190 @@
+"""GitHub's REST API with authentication (rails §1): credentials are made once and shared.
+
+The App's token is used wherever the App is installed. The personal token serves only where GitHub
+says that the App is *not* installed; an App whose credentials fail is an error, never a fallback.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import jwt
+
+from agent_runtime import wire
+from agent_runtime.connections import Connections
+from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.flight import Flight
+from agent_runtime.grammar import Repo
+from agent_runtime.settings import Settings
+
+CALL_SECONDS = 5.0
+REDIRECTS_MAX = 3
+TOKEN_LEFT_SECONDS = 300.0
+INSTALLATION_SECONDS = 600.0
+JWT_SECONDS = 300.0
+KNOWN_MAX = 1_000
+
+
+@dataclass(frozen=True)
+class _Token:
+    """An installation's token; `expires` in epoch seconds."""
+
+    value: str
+    expires: float
+
+
+class GitHubApi:
+    """GitHub as one App, one personal token, or neither."""
+
+    def __init__(self, client: Connections, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self._installations: dict[str, tuple[int, float]] = {}
+        self._tokens: dict[int, _Token] = {}
+        self._jwt: tuple[str, float] = ("", 0.0)
+        self._lookups: Flight[int] = Flight()
+        self._makings: Flight[_Token] = Flight()
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is anything to authenticate with."""
+        return bool(self._settings.github_app_id or self._settings.github_token)
+
+    async def get(
+        self,
+        repo: Repo,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> wire.Answer:
+        """GET with authentication; one new token on 401; follows GitHub's own renames only.
+
+        Raises:
+            RailError: the App is not installed there, or its credentials fail.
+            RailUnknown: GitHub gave no usable answer.
+        """
+        token = await self._token(repo)
+        answer = await self._follow(path, _authorization(token), headers)
+        if answer.status == 401 and self._drop(repo, token):
+            token = await self._token(repo)
+            answer = await self._follow(path, _authorization(token), headers)
+        return answer
+
+    async def _follow(
+        self,
+        path: str,
+        authorization: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> wire.Answer:
+        url = self._settings.github_base + path
+        for _ in range(REDIRECTS_MAX):
+            answer = await self._ask("GET", url, authorization, headers)
+            if answer.status not in {301, 302, 307, 308}:
+                return answer
+            url = answer.headers.get("location", "")
+            if not url.startswith(self._settings.github_base + "/"):
+                raise RailError("github", "a redirect that leaves the API")
+        raise RailError("github", "too many redirects")
+
+    async def _token(self, repo: Repo) -> str:
+        """The App's token for this repository, else the personal one; empty for neither."""
+        settings = self._settings
+        if not settings.github_app_id:
+            return settings.github_token
+        number = await self._installation(repo)
+        if number:
+            return await self._token_of(number)
+        if not settings.github_token:
+            raise RailError("github", f"the App is not installed on {repo.slug}")
+        return settings.github_token
+
+    async def _installation(self, repo: Repo) -> int:
+        """The installation that covers a repository; 0 where the App is not installed."""
+        slug = repo.slug.lower()
+        number, until = self._installations.get(slug, (0, 0.0))
+        if time.monotonic() < until:
+            return number
+        return await self._lookups.share(slug, lambda: self._look_up(slug))
+
+    async def _look_up(self, slug: str) -> int:
+        found = await self._follow(f"/repos/{slug}/installation", self._app_bearer())
+        if found.status == 404:
+            return 0
+        record = found.expect(200).json()
+        number = record.get("id") if isinstance(record, dict) else None
+        if not isinstance(number, int) or number <= 0:
+            raise RailUnknown("github", "an installation without an id")
+        if len(self._installations) >= KNOWN_MAX:
+            self._installations.clear()
+        self._installations[slug] = (number, time.monotonic() + INSTALLATION_SECONDS)
+        return number
+
+    async def _token_of(self, installation: int) -> str:
+        token = self._tokens.get(installation)
+        if token is None or token.expires - time.time() < TOKEN_LEFT_SECONDS:
+            name = str(installation)
+            token = await self._makings.share(name, lambda: self._make_token(installation))
+        return token.value
+
+    async def _make_token(self, installation: int) -> _Token:
+        url = f"{self._settings.github_base}/app/installations/{installation}/access_tokens"
+        made = (await self._ask("POST", url, self._app_bearer())).expect(201).json()
+        try:
+            expires = datetime.fromisoformat(made["expires_at"]).timestamp()
+            token = _Token(str(made["token"]), expires)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RailUnknown("github", "an access token without token or expiry") from error
+        if len(self._tokens) >= KNOWN_MAX:
+            self._tokens.clear()
+        self._tokens[installation] = token
+        return token
+
+    def _drop(self, repo: Repo, refused: str) -> bool:
+        """Forget a refused token of the App; False if it was not the App's."""
+        if not self._settings.github_app_id or refused == self._settings.github_token:
+            return False
+        slug = repo.slug.lower()
+        number, _ = self._installations.get(slug, (0, 0.0))
+        token = self._tokens.get(number)
+        if token is not None and token.value == refused:  # else somebody has replaced it already
+            del self._tokens[number], self._installations[slug]
+        return True
+
+    def _app_bearer(self) -> str:
+        """`Bearer` and a JWT of the App; one serves for five of its nine minutes."""
+        bearer, until = self._jwt
+        if time.monotonic() >= until:
+            now = int(time.time())
+            claims = {"iat": now - 60, "exp": now + 540, "iss": self._settings.github_app_id}
+            key = self._settings.github_private_key
+            bearer = f"Bearer {jwt.encode(claims, key, algorithm='RS256')}"
+            self._jwt = (bearer, time.monotonic() + JWT_SECONDS)
+        return bearer
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        authorization: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> wire.Answer:
+        sent = {
+            "accept": "application/vnd.github+json",
+            "user-agent": "agent-runtime",
+            "x-github-api-version": "2022-11-28",
+            **(headers or {}),
+        }
+        if authorization:
+            sent["authorization"] = authorization
+        return await wire.ask(
+            self._client,
+            "github",
+            method,
+            url,
+            deadline_seconds=CALL_SECONDS,
+            headers=sent,
+        )
+
+
+def _authorization(token: str) -> str:
+    return f"token {token}" if token else ""

@@ -1,0 +1,76 @@
+"""What GitHub is asked for, how often, and what happens when it changes its mind."""
+
+import asyncio
+
+import pytest
+
+from agent_runtime.rails import github
+
+ANALYZE = "analyze acme/widgets"
+
+
+async def test_many_at_once_ask_github_for_everything_once(plane, rails):
+    texts = await asyncio.gather(*(plane.say(ANALYZE) for _ in range(8)))
+    assert all("🥇 ada: 60 commits" in text for text in texts)
+    calls = rails.world.calls
+    for operation in ("installation", "access_tokens", "repo", "contributors"):
+        assert calls[f"github.{operation}"] == 1, operation
+    assert calls["eigenai.message"] == 1
+
+
+async def test_repositories_of_one_installation_share_its_token(plane, rails):
+    for name in ("one", "two", "three"):
+        await plane.say(f"analyze demo/{name}")
+    assert rails.world.calls["github.installation"] == 3
+    assert rails.world.calls["github.access_tokens"] == 1
+
+
+async def test_an_old_list_is_asked_for_by_its_etag_and_used_if_it_is_the_same(
+    plane, rails, monkeypatch
+):
+    monkeypatch.setattr(github, "FRESH_SECONDS", 0.0)
+    first = await plane.say(ANALYZE)
+    answers = []
+    api = plane.service.processor._crew.analyst._github._api
+    real = api.get
+
+    async def watched(*given):
+        answers.append(await real(*given))
+        return answers[-1]
+
+    monkeypatch.setattr(api, "get", watched)
+    assert await plane.say(ANALYZE) == first
+    assert [answer.status for answer in answers] == [304, 304]
+
+
+@pytest.mark.parametrize("kind", ["not_found", "bad_credentials"])
+async def test_a_list_that_cannot_be_refreshed_is_an_error(plane, rails, monkeypatch, kind):
+    monkeypatch.setattr(github, "FRESH_SECONDS", 0.0)
+    await plane.say(ANALYZE)
+    rails.fault({"service": "github", "kind": "wrong", "variant": kind})
+    assert (await plane.say(ANALYZE)).startswith("❌ Analysis failed for")
+    rails.heal()
+    assert "🥇 ada: 60 commits" in await plane.say(ANALYZE)
+
+
+async def test_a_token_that_github_no_longer_takes_is_replaced_once(plane, rails, monkeypatch):
+    await plane.say("analyze demo/one")
+    issued = rails.world.calls["github.access_tokens"]
+    rails.fault(
+        {
+            "service": "github",
+            "operation": "repo",
+            "kind": "wrong",
+            "variant": "bad_credentials",
+            "count": 1,
+        }
+    )
+    assert (await plane.say("analyze demo/two")).startswith("📊 Analysis for")
+    assert rails.world.calls["github.access_tokens"] == issued + 1
+
+
+async def test_the_canary_asks_github_anew(plane, rails):
+    await plane.say("analyze near/near-sdk-rs")
+    before = rails.world.calls["github.repo"]
+    await plane.canary()
+    assert rails.world.calls["github.repo"] == before + 1
