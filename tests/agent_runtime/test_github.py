@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 
+from agent_runtime.errors import SettingsError
 from agent_runtime.rails import github
+from agent_runtime.settings import Settings
+from agent_runtime.wiring import build
 
 ANALYZE = "analyze acme/widgets"
 
@@ -74,3 +77,14 @@ async def test_the_canary_asks_github_anew(plane, rails):
     before = rails.world.calls["github.repo"]
     await plane.canary()
     assert rails.world.calls["github.repo"] == before + 1
+
+
+def test_a_key_of_the_app_that_cannot_be_read_stops_the_start(tmp_path):
+    broken = "-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----"
+    told = {
+        "GITHUB_APP_ID": "1",
+        "GITHUB_PRIVATE_KEY": broken,
+        "PAYMENTS_DB": str(tmp_path / "payments.db"),
+    }
+    with pytest.raises(SettingsError, match=r"GITHUB_PRIVATE_KEY: not an RSA private key"):
+        build(Settings.from_environ(told))

@@ -147,3 +147,10 @@ async def test_who_cannot_get_a_turn_is_declined_and_nothing_is_signed(plane, ra
     assert len(rails.transactions()) == before
     assert await plane.say(PAY, key="k1") == paid
     assert (await plane.say(PAY)).startswith("✅ Distributed")
+
+
+async def test_an_account_that_was_registered_is_not_asked_about_at_every_payment(plane, rails):
+    await plane.say(PAY)
+    before = rails.world.calls["near.call_function"]
+    assert (await plane.say(PAY)).startswith("✅ Distributed")
+    assert rails.world.calls["near.call_function"] - before == 3  # split, wallets, balance

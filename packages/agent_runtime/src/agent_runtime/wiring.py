@@ -62,7 +62,7 @@ def build(settings: Settings) -> Service:
     db = _store(settings)
     client = wire.new_client()
     rpc = Rpc(client, settings.near_nodes)
-    github, eigenai = GitHub(client, settings), EigenAi(client, settings)
+    github, eigenai = _github(client, settings), EigenAi(client, settings)
     tee = TeeWatch(settings.dstack_endpoint)
     transactions, payments = TransactionLedger(db), PaymentLedger(db)
     contract = SplitContract(rpc, settings.near_contract) if settings.near_contract else None
@@ -108,6 +108,13 @@ def _key(settings: Settings) -> Key | None:
         return Key.parse(settings.near_key)
     except ValueError as error:
         raise SettingsError([f"NEAR_PRIVATE_KEY: {error}"]) from None
+
+
+def _github(client: Connections, settings: Settings) -> GitHub:
+    try:
+        return GitHub(client, settings)
+    except ValueError as error:
+        raise SettingsError([f"GITHUB_PRIVATE_KEY: {error}"]) from None
 
 
 def _check_grant_wallet(settings: Settings) -> None:

@@ -46,6 +46,7 @@ class Payer:
         self._payments = payments
         self._transactions = transactions
         self._in_flight: set[str] = set()
+        self._contracts: dict[str, TokenContract] = {}
 
     async def pay(self, asked: Pay, payment_id: str, author: str) -> Reply:
         """Carry out one payment, once; the reply names its id as soon as it is stored."""
@@ -97,22 +98,26 @@ class Payer:
 
     async def _check_chain(self, plan: Plan, token: Token) -> None:
         """See that every transfer of the batch can succeed, before anything is signed."""
-        contract = TokenContract(self._rpc, token)
+        contract = self._token_contract(token)
         accounts = [share.account for share in plan.paid]
         if self._sender.account in accounts:
             raise Refusal("the paying account is among the recipients; nothing was sent")
-        strangers = await contract.unregistered([*accounts, self._sender.account])
+        strangers, held = await asyncio.gather(
+            contract.unregistered([*accounts, self._sender.account]), self._held(token, contract)
+        )
         if strangers:
             raise Refusal(
                 f"not registered with {token.contract}: {', '.join(strangers)};"
                 " each needs a storage_deposit there first; nothing was sent"
             )
-        held = await self._held(token, contract)
         if held < plan.total:
             have, need = (amounts.to_text(n, token.decimals) for n in (held, plan.total))
             raise Refusal(
                 f"the account holds {have} {token.symbol}, needs {need}; nothing was sent"
             )
+
+    def _token_contract(self, token: Token) -> TokenContract:
+        return self._contracts.setdefault(token.contract, TokenContract(self._rpc, token))
 
     async def _held(self, token: Token, contract: TokenContract) -> int:
         if token.symbol != "NEAR":

@@ -1,6 +1,7 @@
 """NEP-141 tokens (rails §2.5): balances, registration, one payment to many accounts at once."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ GAS_EACH_MAX = 10 * TERAGAS
 GAS_EACH_MIN = 3 * TERAGAS
 RECIPIENTS_MAX = GAS_TOTAL // GAS_EACH_MIN - 1
 ONE_YOCTO = 1
+REGISTERED_SECONDS = 600.0
+REGISTERED_MAX = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class TokenContract:
     def __init__(self, rpc: Rpc, token: Token) -> None:
         self._rpc = rpc
         self._contract = token.contract
+        self._registered: dict[str, float] = {}
 
     async def balance(self, account: str) -> int:
         """Units an account holds.
@@ -44,12 +48,22 @@ class TokenContract:
         return int(found)
 
     async def unregistered(self, accounts: Sequence[str]) -> list[str]:
-        """The accounts that cannot receive the token yet; one would fail the whole batch."""
-        held = await asyncio.gather(*(self._storage(account) for account in accounts))
-        return [account for account, has in zip(accounts, held, strict=True) if not has]
+        """The accounts that cannot receive the token yet; one would fail the whole batch.
+
+        An account found registered is not asked about again for `REGISTERED_SECONDS`: should it
+        leave meanwhile, its batch is undone as a whole and nobody is paid.
+        """
+        since = time.monotonic() - REGISTERED_SECONDS
+        asked = [name for name in accounts if self._registered.get(name, float("-inf")) <= since]
+        held = await asyncio.gather(*(self._storage(account) for account in asked))
+        return [account for account, has in zip(asked, held, strict=True) if not has]
 
     async def _storage(self, account: str) -> bool:
         found = await self._rpc.view(self._contract, "storage_balance_of", {"account_id": account})
+        if found is not None:
+            if len(self._registered) >= REGISTERED_MAX:
+                self._registered.clear()
+            self._registered[account] = time.monotonic()
         return found is not None
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt.algorithms import RSAAlgorithm
 
 from agent_runtime import wire
 from agent_runtime.connections import Connections
@@ -35,11 +37,16 @@ class _Token:
 
 
 class GitHubApi:
-    """GitHub as one App, one personal token, or neither."""
+    """GitHub as one App, one personal token, or neither.
+
+    Raises:
+        ValueError: the App's key is none.
+    """
 
     def __init__(self, client: Connections, settings: Settings) -> None:
         self._client = client
         self._settings = settings
+        self._key = app_key(settings.github_private_key) if settings.github_app_id else None
         self._installations: dict[str, tuple[int, float]] = {}
         self._tokens: dict[int, _Token] = {}
         self._jwt: tuple[str, float] = ("", 0.0)
@@ -156,8 +163,9 @@ class GitHubApi:
         if time.monotonic() >= until:
             now = int(time.time())
             claims = {"iat": now - 60, "exp": now + 540, "iss": self._settings.github_app_id}
-            key = self._settings.github_private_key
-            bearer = f"Bearer {jwt.encode(claims, key, algorithm='RS256')}"
+            if self._key is None:
+                raise RailError("github", "not configured as an App")
+            bearer = f"Bearer {jwt.encode(claims, self._key, algorithm='RS256')}"
             self._jwt = (bearer, time.monotonic() + JWT_SECONDS)
         return bearer
 
@@ -184,6 +192,21 @@ class GitHubApi:
             deadline_seconds=CALL_SECONDS,
             headers=sent,
         )
+
+
+def app_key(pem: str) -> RSAPrivateKey:
+    """Read the App's key; once, because checking it takes longer than a hundred requests.
+
+    Raises:
+        ValueError: it is no RSA private key.
+    """
+    try:
+        key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+    except jwt.InvalidKeyError as error:
+        raise ValueError("not an RSA private key that can be read") from error
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("a public key; expected the private one")  # noqa: TRY004 - a bad setting
+    return key
 
 
 def _authorization(token: str) -> str:
