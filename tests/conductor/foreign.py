@@ -1,0 +1,180 @@
+"""Somebody else's plane: the HTTP contract as today's service answers it, and nothing of ours.
+
+Standard library only. No `x-plane` header, no `plane` field, `/canary/run` without a key, every
+business failure a 200 with a cross in front. Run as a program:
+
+    foreign.py --port-file F --key K [--tee] [--invoices] [--secret S]
+"""
+
+import argparse
+import hashlib
+import hmac
+import itertools
+import json
+import re
+import secrets
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+STARTED = time.time()
+NUMBERS = itertools.count(1)
+GUIDE = "I didn't understand that. Try: analyze github.com/owner/repo"
+
+
+def near_hash():
+    """Base58 of 32 bytes, as a transaction on NEAR is named."""
+    number = int.from_bytes(b"\x01" + secrets.token_bytes(31), "big")
+    text = ""
+    while number:
+        number, rest = divmod(number, 58)
+        text = BASE58[rest] + text
+    return text
+
+
+def analyze(repo, _):
+    signature = secrets.token_hex(65)
+    return (
+        f"📊 Analysis for {repo}\nTotal commits: 10\nContributors: 2\n\nTop contributors:\n"
+        "🥇 ann: 6 commits (60%)\n🥈 bob: 4 commits (40%)\n\n"
+        f"🛡️ Verifiable AI Insight: fine.\n"
+        f"🔗 Proof: https://determinal.eigenarcade.com/verify/{signature}"
+    )
+
+
+def create(repo, _):
+    return f"✅ Split created for {repo}!\n📜 Split ID: split-18765432{next(NUMBERS)}-1\n- ann: 60%"
+
+
+def pay(repo, options):
+    reference = f"intent-{secrets.token_hex(4)}" if options.invoices else near_hash()
+    return (
+        "✅ Distributed 0.01 USDC to 2 payout-eligible verified contributors via pingpay!\n"
+        "Coverage: 2/2 contributors eligible+verified\nPayment mode: agent_rails_pingpay\n"
+        f"🔗 Transaction: {reference}\n📜 Split: split-187654321-1 for {repo}"
+    )
+
+
+FORMS = (
+    (re.compile(r"analyze (\S+)", re.IGNORECASE), analyze),
+    (re.compile(r"create (\S+)", re.IGNORECASE), create),
+    (re.compile(r"pay \d[\d.]* \w+ to (\S+)", re.IGNORECASE), pay),
+)
+
+
+def respond(text, options):
+    plain = re.sub(r"^@\w+ ", "", text)
+    for form, answer in FORMS:
+        if found := form.search(plain):
+            return answer(f"github.com/{found[1]}", options)
+    return GUIDE
+
+
+def canary(options):
+    details = {
+        "github": '{"full_name":"near/near-sdk-rs"}',
+        "near": '{"connected":true}',
+        "pingpay": '{"ok":true,"status":200}',
+        "hotpay": '{"ok":true,"status":200}',
+        "eigenai": '{"hasGrant":true,"tokenCount":5000}',
+    }
+    checks = {name: {"ok": True, "details": said} for name, said in details.items()}
+    return {"at": "2026-02-23T00:00:00.000Z", "ok": True, "checks": checks}
+
+
+def health(options):
+    services = dict.fromkeys(("github", "near", "pingpay", "eigenai"), "available")
+    return {
+        "status": "healthy",
+        "timestamp": "2026-02-23T00:00:00.000Z",
+        "uptime": int((time.time() - STARTED) * 1000),
+        "version": "2.0.0",
+        "services": {
+            "farcaster": "disabled", **services, "teeWallet": "tee" if options.tee else "mock",
+        },
+        "compute": "Secure TEE (Phala dstack)" if options.tee else "Standard (Local)",
+        "readiness": {"ready": True, "reasons": []},
+        "metrics": {"requests": 0, "errors": 0},
+    }  # fmt: skip
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request after another on a kept connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    options = None
+
+    def do_GET(self):
+        routes = {
+            "/": lambda: {"name": "agent", "version": "2.0.0", "description": "", "endpoints": {}},
+            "/health": lambda: health(self.options),
+            "/ready": lambda: {"ready": True, "reasons": [], "services": {}},
+            "/canary": lambda: {"result": None, "logFile": "x"},
+        }
+        route = routes.get(self.path)
+        self.say(200, route()) if route else self.say(404, {"error": "Not Found"})
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        if self.path == "/canary/run":
+            self.say(200, canary(self.options))
+        elif self.path == "/process":
+            self.process(body)
+        elif self.path == "/webhook/pingpay":
+            self.webhook(body)
+        else:
+            self.say(404, {"error": "Not Found"})
+
+    def process(self, body):
+        if self.headers.get("x-agent-api-key") != self.options.key:
+            self.say(401, {"error": "Unauthorized"})
+            return
+        try:
+            self.say(200, {"response": respond(json.loads(body)["text"], self.options)})
+        except (ValueError, KeyError) as error:
+            self.say(500, {"error": str(error)})
+
+    def webhook(self, body):
+        at = self.headers.get("x-ping-timestamp", "")
+        signed = at.encode() + b"." + body
+        good = hmac.new(self.options.secret.encode(), signed, hashlib.sha256).hexdigest()
+        fits = hmac.compare_digest(good, self.headers.get("x-ping-signature", ""))
+        self.say(200, {"ok": True}) if fits else self.say(401, {"error": "Invalid signature"})
+
+    def say(self, status, value):
+        raw = json.dumps(value, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *_):
+        """Silence; the tests read no log of it."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port-file", type=Path, required=True)
+    parser.add_argument("--key", required=True)
+    parser.add_argument("--secret", default="hook-secret")
+    parser.add_argument("--tee", action="store_true")
+    parser.add_argument("--invoices", action="store_true")
+    Handler.options = parser.parse_args()
+    server = Server(("127.0.0.1", 0), Handler)
+    half = Handler.options.port_file.with_suffix(".half")
+    half.write_text(str(server.server_address[1]))
+    half.replace(Handler.options.port_file)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
