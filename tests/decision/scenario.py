@@ -16,6 +16,7 @@ from cutover.decision.command import (
     AbortOrder,
     Command,
     DisarmOrder,
+    ForgetOrder,
     HoldOrder,
     PromoteOrder,
     ResumeOrder,
@@ -467,5 +468,7 @@ def _order(verb: str, by: str, reason: str, details: dict[str, Any]) -> Command:
         return PromoteOrder(by, reason, details["expect"])
     if verb == "disarm":
         return DisarmOrder(by, reason, details["rule"], parse_duration(details["expires"]))
+    if verb == "forget":
+        return ForgetOrder(by, reason, details["node"])
     assert verb == "waive", f"unknown order {verb}"
     return WaiveOrder(by, reason, Check(details["check"]))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cutover.decision.command import (
     AbortOrder,
     DisarmOrder,
+    ForgetOrder,
     HoldOrder,
     PromoteOrder,
     ResumeOrder,
@@ -98,6 +99,7 @@ ORDERS = st.one_of(
         expires_ms=st.integers(1, 3_600_000),
     ),
     st.builds(WaiveOrder, **WHO, check=st.sampled_from(Check)),
+    st.builds(ForgetOrder, **WHO, node=st.sampled_from(["g1", "g2"])),
 )
 PASS = st.sampled_from([0, 1, 250, 5_000, 30_000, 130_000, 700_000])
 """Time in which nothing at all is seen, milliseconds."""

@@ -74,6 +74,8 @@ def _summary(result: Result) -> None:
         f"{counts['total']} client requests: {counts['ok']} ok, {counts['failed']} failed, "
         f"{counts['refused']} refused with a clear answer"
     )
+    if result.seconds_to_decision is not None:
+        say(f"decided {result.seconds_to_decision:.1f} s after the cause")
     if result.seconds_to_all_back is not None:
         say(f"all traffic back {result.seconds_to_all_back:.1f} s after the cause")
     for problem in result.problems:

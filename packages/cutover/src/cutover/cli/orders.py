@@ -12,6 +12,7 @@ from cutover.decision.command import (
     AbortOrder,
     Command,
     DisarmOrder,
+    ForgetOrder,
     HoldOrder,
     PromoteOrder,
     ResumeOrder,
@@ -114,6 +115,19 @@ def waive(
     _give(data, WaiveOrder(actor, reason, check), dry_run=dry_run, json=json)
 
 
+def forget(
+    node: Annotated[str, typer.Argument(help="The gateway node's name.")],
+    actor: Actor,
+    *,
+    reason: Why,
+    data: Data = DATA_DEFAULT,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Leave a gateway node out that was taken out of service; it must be silent."""
+    _give(data, ForgetOrder(actor, reason, node), dry_run=dry_run, json=json)
+
+
 def span_ms(text: str) -> int:
     """A duration of one number and one unit, in milliseconds.
 
@@ -138,5 +152,5 @@ def _give(data: Data, order: Command, *, dry_run: bool, json: bool) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (hold, resume, promote, abort, retry, disarm, waive):
+    for verb in (hold, resume, promote, abort, retry, disarm, waive, forget):
         app.command()(verb)

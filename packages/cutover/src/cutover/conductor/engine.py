@@ -130,5 +130,7 @@ class Engine:
         if self.run.seq < self._snapshot_due:
             return []
         self._snapshot_due = self.run.seq + SNAPSHOT_EVERY
-        digest = self._memory.save_snapshot(self.run.seq, msgspec.json.encode(self.run))
+        digest = self._memory.save_snapshot(
+            self.run.seq, msgspec.json.encode(self.run, order="deterministic")
+        )
         return self.advance([Snapshot(self.run.seq, digest)])

@@ -63,6 +63,21 @@ class WaiveOrder(msgspec.Struct, frozen=True, tag=True):
     check: Check
 
 
+class ForgetOrder(msgspec.Struct, frozen=True, tag=True):
+    """Leave a silent gateway node out: it was taken out of service and will not come back."""
+
+    actor: str
+    reason: str
+    node: str
+
+
 Command = (
-    HoldOrder | ResumeOrder | PromoteOrder | AbortOrder | RetryOrder | DisarmOrder | WaiveOrder
+    HoldOrder
+    | ResumeOrder
+    | PromoteOrder
+    | AbortOrder
+    | RetryOrder
+    | DisarmOrder
+    | WaiveOrder
+    | ForgetOrder
 )

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from cutover.decision import signals, traffic
 from cutover.decision.command import (
     AbortOrder,
+    Command,
     DisarmOrder,
+    ForgetOrder,
     HoldOrder,
     PromoteOrder,
     ResumeOrder,
@@ -63,10 +65,6 @@ from cutover.evidence.observation import (
 )
 from cutover.runbook.document import Runbook
 
-_ORDERS = (
-    HoldOrder, ResumeOrder, PromoteOrder, AbortOrder, RetryOrder, DisarmOrder, WaiveOrder,
-)  # fmt: skip
-
 
 def apply(runbook: Runbook, run: Run, entry: Entry) -> Run:
     """The run with one more entry folded in.
@@ -110,7 +108,7 @@ def _fold(runbook: Runbook, run: Run, entry: Entry) -> Run:  # noqa: C901, PLR09
             return _held(run, entry, decision)
         case (
             HoldOrder() | ResumeOrder() | PromoteOrder() | AbortOrder() | RetryOrder()
-            | DisarmOrder() | WaiveOrder()
+            | DisarmOrder() | WaiveOrder() | ForgetOrder()
         ) as order:  # fmt: skip
             return _ordered(run, entry, order)
         case move:
@@ -160,10 +158,7 @@ def _unseen(view: PlaneView) -> PlaneView:
     return replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER)
 
 
-Order = HoldOrder | ResumeOrder | PromoteOrder | AbortOrder | RetryOrder | DisarmOrder | WaiveOrder
-
-
-def _ordered(run: Run, entry: Entry, order: Order) -> Run:
+def _ordered(run: Run, entry: Entry, order: Command) -> Run:
     said = Held(order.actor, order.reason, entry.seq)
     match order:
         case HoldOrder():
@@ -181,6 +176,9 @@ def _ordered(run: Run, entry: Entry, order: Order) -> Run:
         case DisarmOrder():
             until = Disarmed(entry.at_ms + order.expires_ms, order.actor, order.reason, entry.seq)
             return replace(run, disarmed={**run.disarmed, order.rule: until})
+        case ForgetOrder():
+            left = {name: node for name, node in run.nodes.items() if name != order.node}
+            return replace(run, nodes=left)
         case WaiveOrder():
             return replace(run, waived={**run.waived, order.check: order.reason})
 

@@ -4,6 +4,7 @@ from cutover.decision.command import (
     AbortOrder,
     Command,
     DisarmOrder,
+    ForgetOrder,
     PromoteOrder,
     ResumeOrder,
     RetryOrder,
@@ -17,7 +18,7 @@ EXPIRES_MS_MAX = 24 * 3_600_000
 TEXT_CHARS_MAX = 500
 
 
-def refusal(runbook: Runbook, run: Run, order: Command) -> str:
+def refusal(runbook: Runbook, run: Run, order: Command) -> str:  # noqa: C901 - a case an order
     """Why the order is refused; empty when it is admitted."""
     if not order.actor.strip() or not order.reason.strip():
         return "an order needs an actor and a reason"
@@ -36,6 +37,8 @@ def refusal(runbook: Runbook, run: Run, order: Command) -> str:
             return "nothing failed that could be tried again"
         case WaiveOrder():
             return _waive(run, order)
+        case ForgetOrder():
+            return _forget(run, order)
         case AbortOrder() if run.abort is not None:
             return f"abort was already ordered by {run.abort.actor}"
         case _:
@@ -70,6 +73,16 @@ def _waive(run: Run, order: WaiveOrder) -> str:
         return f"{order.check} has not been judged yet"
     if view.ok is False:
         return f"{order.check} fails; only one that cannot be judged can be waived"
+    return ""
+
+
+def _forget(run: Run, order: ForgetOrder) -> str:
+    """Only a silent node: one that reports serves clients, and its table must be right."""
+    node = run.nodes.get(order.node)
+    if node is None:
+        return f"no gateway node {order.node!r}; known are {', '.join(run.nodes) or 'none'}"
+    if node.confirmed:
+        return f"gateway {order.node} reports; stop it first, and give it time to fall silent"
     return ""
 
 

@@ -77,6 +77,9 @@ def _hold(code: str, text: str, *evidence: int) -> Hold:
 
 def _way_back(runbook: Runbook, run: Run) -> Decision:
     """Going back is done when every node has the table and nobody is on the candidate."""
+    if not run.nodes and run.stage < 0:
+        text = "no gateway ever had a table of this run: nobody was moved"
+        return Returned((Reason("returned", text),), ())
     if trouble := in_force(run):
         return _hold("returning", f"waiting for all traffic on {runbook.fallback}: {trouble}")
     split = judge_split(runbook, run)

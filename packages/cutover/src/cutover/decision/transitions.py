@@ -10,6 +10,7 @@ from cutover.decision.command import (
     AbortOrder,
     Command,
     DisarmOrder,
+    ForgetOrder,
     HoldOrder,
     PromoteOrder,
     ResumeOrder,
@@ -79,6 +80,7 @@ ORDERS: Final = MappingProxyType(
         PromoteOrder: frozenset({_P.RUNNING}),
         RetryOrder: frozenset({_P.PREPARING, _P.RUNNING, _P.CHECKING, _P.ROLLED_BACK}),
         WaiveOrder: frozenset({_P.PREPARING}),
+        ForgetOrder: _OPEN,
     }
 )
 """Which orders are admitted in which phase; abort is admitted in every phase that is not final."""

@@ -1,1 +1,1 @@
-"""The runbook carried out on one laptop: real processes, real sockets, faults that can be chosen."""
+"""The runbook carried out on one laptop: real processes and sockets, faults of choice."""

@@ -30,7 +30,6 @@ class Follower:
         self._tell = tell
         self.run = Run(id="")
         self.moves: list[Entry] = []
-        self.wall_ms = 0
 
     def look(self) -> None:
         """Fold what is new."""
@@ -39,7 +38,6 @@ class Follower:
             if isinstance(entry.fact, Adopted):
                 before = Run(id=entry.fact.run)
             self.run = apply(self._runbook, before, entry)
-            self.wall_ms = entry.wall_ms
             if isinstance(entry.fact, OpenStage | UnlockIntent | RollBack | AbortRun):
                 self.moves.append(entry)
             self._tell(entry, before, self.status())

@@ -46,6 +46,7 @@ class Result:
     expected: str
     stages: list[StageSeen]
     requests: dict[str, Any]
+    seconds_to_decision: float | None
     seconds_to_all_back: float | None
     problems: list[str]
     journal: str
@@ -89,6 +90,7 @@ class Play:
         self._stages: list[StageSeen] = []
         self._injected_wall = 0
         self._failed_before = 0
+        self._decided_wall = 0
         self._returned_wall = 0
         self._rule = ""
         self._share_at_cause: dict[Intent, int] = {}
@@ -164,6 +166,8 @@ class Play:
         return {i: share.table_bp for i, share in self._follower.status().shares.items()}
 
     def _tell(self, entry: Entry, before: Run, status: Status) -> None:
+        if self._injected_wall and not self._decided_wall and self._decides(entry):
+            self._decided_wall = entry.wall_ms
         match entry.fact:
             case OpenStage() as move:
                 self._close_stage(before)
@@ -182,6 +186,13 @@ class Play:
                 self._line(f"  {status.stage or status.phase}: {hold.reasons[0].text}", quiet=True)
             case _:
                 pass
+
+    def _decides(self, entry: Entry) -> bool:
+        """Whether an entry is the decision that the injected fault calls for."""
+        if isinstance(entry.fact, RollBack | AbortRun):
+            return True
+        wanted = self._fault.rule if self._fault else ""
+        return isinstance(entry.fact, Hold) and wanted in [r.code for r in entry.fact.reasons]
 
     def _open_stage(self, entry: Entry, move: OpenStage) -> None:
         gates = {r.code.removeprefix("gate:"): r.text for r in move.reasons}
@@ -219,8 +230,6 @@ class Play:
         requests["failures"] = traffic.get("failures", [])
         held = self._held_by(run)
         result = "held" if held else run.phase.value
-        back = self._returned_wall or (self._first_hold_wall() if held else 0)
-        took = (back - self._injected_wall) / 1000 if back and self._injected_wall else None
         archive = self._world.data / "archive.zip"
         return Result(
             fault=self._fault.name if self._fault else "",
@@ -229,7 +238,8 @@ class Play:
             expected=self._fault.result if self._fault else "complete",
             stages=self._stages,
             requests=requests,
-            seconds_to_all_back=took if self._returned_wall else None,
+            seconds_to_decision=self._since_cause(self._decided_wall),
+            seconds_to_all_back=self._since_cause(self._returned_wall),
             problems=self._problems(run, result, requests),
             journal=str(self._world.data / "journal.db"),
             archive=str(archive) if archive.exists() else "",
@@ -237,8 +247,8 @@ class Play:
             seconds=round((self._clock.monotonic_ms() - self._began) / 1000, 1),
         )
 
-    def _first_hold_wall(self) -> int:
-        return self._follower.wall_ms
+    def _since_cause(self, wall_ms: int) -> float | None:
+        return (wall_ms - self._injected_wall) / 1000 if wall_ms and self._injected_wall else None
 
     def _problems(self, run: Run, result: str, requests: dict[str, Any]) -> list[str]:
         problems = []
