@@ -24,18 +24,18 @@ DEMO = HERE.parents[1] / "runbooks" / "demo.toml"
 CUTOVER = (sys.executable, "-m", "cutover")
 WAIT_SECONDS = 60
 QUICK = (
-    ('observed = "6s", canary_runs = 4', 'observed = "2s", canary_runs = 2'),
-    ('observed = "8s", canary_runs = 0, answers = 20', 'observed = "1s", canary_runs = 0, answers = 3'),
-    ('observed = "14s", canary_runs = 0, answers = 40', 'observed = "2s", canary_runs = 0, answers = 6'),
+    ('"6s", canary_runs = 4', '"2s", canary_runs = 2'),
+    ('"8s", canary_runs = 0, answers = 20', '"1s", canary_runs = 0, answers = 3'),
+    ('"14s", canary_runs = 0, answers = 40', '"2s", canary_runs = 0, answers = 6'),
     ('clean = "6s"\nanswers = 20', 'clean = "1s"\nanswers = 4'),
-    ('observed = "10s", canary_runs = 0, answers = 50', 'observed = "1s", canary_runs = 0, answers = 6'),
+    ('"10s", canary_runs = 0, answers = 50', '"1s", canary_runs = 0, answers = 6'),
     ('canary_every = "1500ms"', 'canary_every = "1s"'),
     ('canary_deadline = "1400ms"', 'canary_deadline = "950ms"'),
     ('longer_than = "3s"', 'longer_than = "15s"'),
     ("runs = 2\nshared_cause", "runs = 4\nshared_cause"),
     ("min_conversations = 24", "min_conversations = 8"),
     ("min_answers = 50", "min_answers = 5"),
-)  # fmt: skip
+)
 """The demo's runbook for a rehearsal in seconds, patient with a busy machine."""
 
 

@@ -7,6 +7,7 @@ import secrets
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +47,7 @@ from cutover.errors import ConfigurationError, CutoverError, UnreachableError
 from cutover.evidence.observation import Adopted, PostCheckSeen, Started
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
-from cutover.journal import archive
+from cutover.journal import archive, schema
 from cutover.journal.redecide import redecide
 from cutover.journal.store import Journal
 from cutover.runbook.document import Runbook
@@ -122,8 +123,7 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
     data = settings.conductor.data
     tokens = read_or_make(data)
     path = data / JOURNAL_FILE
-    new = None if path.exists() else secrets.token_hex(8)
-    journal = Journal.open(path, new)
+    journal = Journal.open(path, None if _begun(path) else secrets.token_hex(8))
     try:
         run = asyncio.run(_conduct(runbook, settings, journal, tokens))
     except BaseExceptionGroup as group:
@@ -134,6 +134,14 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
     finally:
         journal.close()
     return Outcome(run, run.phase)
+
+
+def _begun(path: Path) -> bool:
+    """Whether there is a journal; a start that was killed may leave a file with nothing in it."""
+    if not path.exists():
+        return False
+    with schema.explained(path, "opening"), closing(schema.connect_read_only(path)) as database:
+        return not schema.is_empty(database)
 
 
 def _first(group: BaseExceptionGroup[CutoverError]) -> CutoverError:
