@@ -94,6 +94,7 @@ def test_what_is_left_out_has_the_documented_defaults(tmp_path):
     assert set(settings.texts()) == {Intent.ANALYZE, Intent.CREATE, Intent.PAY}
 
 
+THIRD = '[planes.third]\nurl = "http://x"\nkey = "k"\n'
 HOOK = 'webhook_secret_env = "HOOK"'
 URL = "https://phala.example:8443"
 KEY = 'key = "phala-key-SECRET"'
@@ -135,7 +136,7 @@ KEY = 'key = "phala-key-SECRET"'
             'webhook_secret_env = "HOOK"\nwebhook_secret = "SECRET"',
             "cutover.toml:8: gateway.webhook_secret: both",
         ),
-        ("[planes.phala]", '[planes.third]\nurl = "http://x"\nkey = "k"\n[planes.phala]', "cutover.toml:10: planes: "),
+        ("[planes.phala]", THIRD + "[planes.phala]", "cutover.toml:10: planes: "),
     ],
 )  # fmt: skip
 def test_every_fault_is_named_by_file_and_line(tmp_path, old, new, said):

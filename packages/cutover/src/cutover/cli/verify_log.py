@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from cutover.cli.options import Json
@@ -23,7 +24,7 @@ def verify_log(
     """Follow the hash chain and name the first bad entry."""
     report = verify(path, expect_head)
     if json:
-        show_json(report)
+        show_json({"ok": report.ok, **msgspec.structs.asdict(report)})
     else:
         say(str(report))
     if not report.ok:
