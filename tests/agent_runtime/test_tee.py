@@ -107,3 +107,25 @@ async def test_the_stand_in_makes_no_quotes_and_keeps_its_app_id(tmp_path):
         assert len(info["app_id"]) == len(info["instance_id"]) == 40
         assert (await client.post("/Version")).json()["version"].endswith("-sandbox")
         assert (await client.post("/GetQuote", json={"report_data": "00"})).status_code == 501
+
+
+async def test_an_agent_that_hangs_delays_nobody_while_its_last_answer_is_young(monkeypatch):
+    watch = tee.TeeWatch("http://127.0.0.1:1")
+    answers = [tee.Guest("app", "one"), None]
+    hanging = asyncio.Event()
+
+    async def ask():
+        if len(answers) == 1:
+            await hanging.wait()
+        return answers.pop(0)
+
+    monkeypatch.setattr(watch, "_ask", ask)
+    assert (await watch.guest()).app_id == "app"
+    watch._asked_at -= tee.FRESH_SECONDS * 0.6
+    assert (await watch.guest()).app_id == "app"  # renewing has begun, nobody waits for it
+    hanging.set()
+    async with asyncio.timeout(5):
+        while await watch.guest():  # noqa: ASYNC110 - the watch has no event for it
+            await asyncio.sleep(0)
+    assert answers == []
+    await watch.aclose()

@@ -19,12 +19,16 @@ class Flight(Generic[T]):
         A caller that is cancelled leaves the work to the others; a failure is everybody's, and the
         next call begins anew.
         """
+        return await asyncio.shield(self.begin_nowait(name, work))
+
+    def begin_nowait(self, name: str, work: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
+        """See that the work is under way."""
         task = self._running.get(name)
         if task is None:
             task = asyncio.create_task(_run(work))
             self._running[name] = task
             task.add_done_callback(lambda done: self._landed(name, done))
-        return await asyncio.shield(task)
+        return task
 
     def _landed(self, name: str, done: asyncio.Task[T]) -> None:
         del self._running[name]

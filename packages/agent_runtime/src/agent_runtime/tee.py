@@ -4,7 +4,6 @@ A guest agent that answers is the only honest hint a process has; it is no proof
 verifier concludes from a fresh quote. When the agent stops answering, the claim is gone.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from agent_runtime import wire
 from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.flight import Flight
 
 DEFAULT_SOCKET = "/var/run/dstack.sock"
 FRESH_SECONDS = 10.0
@@ -33,15 +33,24 @@ class TeeWatch:
         self._client, self._url = _connect(endpoint)
         self._guest: Guest | None = None
         self._asked_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._asking: Flight[None] = Flight()
 
     async def guest(self) -> Guest | None:
-        """Who the guest agent says we are; None if there is none or it does not answer."""
-        async with self._lock:
-            if time.monotonic() - self._asked_at >= FRESH_SECONDS:
-                self._guest = await self._ask()
-                self._asked_at = time.monotonic()
-            return self._guest
+        """Who the guest agent says we are; None if there is none or it does not answer.
+
+        Halfway to its age limit an answer is renewed while it still serves, so that an agent that
+        hangs delays nobody who is asked often.
+        """
+        age = time.monotonic() - self._asked_at
+        if age >= FRESH_SECONDS:
+            await self._asking.share("guest", self._refresh)
+        elif age >= FRESH_SECONDS / 2:
+            self._asking.begin_nowait("guest", self._refresh)
+        return self._guest
+
+    async def _refresh(self) -> None:
+        self._guest = await self._ask()
+        self._asked_at = time.monotonic()
 
     async def aclose(self) -> None:
         """Close the connection."""
