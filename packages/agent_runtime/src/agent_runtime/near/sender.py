@@ -66,13 +66,13 @@ class Sender:
             async with _turn(self._lock, deadline):
                 await self._clear_the_way()
                 attempt = self._prepare(owner, receiver, tuple(actions), chain_nonce, block)
-                until = asyncio.get_running_loop().time() + SEND_SECONDS
+                sent_at = asyncio.get_running_loop().time()
                 sight = await self._send(attempt)
                 if not (sight.open and sight.included):
                     return sight.attempt
                 self._followed.add(attempt.tx_hash)  # before the next one may look
             try:
-                return await self._follow(sight.attempt, until)
+                return await self._follow(sight.attempt, sent_at)
             finally:
                 self._followed.discard(attempt.tx_hash)
 
@@ -147,11 +147,12 @@ class Sender:
         sight = self._resolver.record(attempt, found)
         return await self._resolver.resolve(sight.attempt, RESOLVE_SECONDS, until_included=True)
 
-    async def _follow(self, attempt: Attempt, until: float) -> Attempt:
-        """Wait for finality, beside others of the same key."""
-        seconds = max(1.0, until - asyncio.get_running_loop().time())
-        sight = await self._resolver.follow(attempt, seconds)
-        return (await self._resolver.resolve(sight.attempt, RESOLVE_SECONDS)).attempt
+    async def _follow(self, attempt: Attempt, sent_at: float) -> Attempt:
+        """Wait for finality, beside others of the same key, in the time that is left for it."""
+        loop, until = asyncio.get_running_loop(), sent_at + SEND_SECONDS
+        sight = await self._resolver.follow(attempt, max(1.0, until - loop.time()))
+        left = max(1.0, until + RESOLVE_SECONDS - loop.time())
+        return (await self._resolver.resolve(sight.attempt, min(left, RESOLVE_SECONDS))).attempt
 
 
 @asynccontextmanager
