@@ -1,6 +1,7 @@
 """The demo as a new user runs it: real processes, real sockets, real clients."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,15 @@ from cutover.journal.redecide import redecide
 
 ROOT = Path(__file__).parents[2]
 SECONDS_MAX = 240
+README = ROOT / "README.md"
+MARK = "transcript: demo -->"
+
+
+def transcript_of(text: str) -> set[str]:
+    """The words of the lines that every demo prints: stages, unlocks and the names of gates."""
+    lines = [line.partition("s  ")[2] for line in text.splitlines()]
+    said = [line for line in lines if re.match(r"stage |\w+ is unlocked|    \w+: ", line)]
+    return {re.sub(r"\d+", "N", re.match(r"(    \w+|[^(]+)", line)[0]).strip() for line in said}
 
 
 def play(folder: Path, *arguments: str) -> tuple[int, dict, str]:
@@ -42,6 +52,7 @@ def test_traffic_moves_to_the_candidate_and_no_request_fails(tmp_path):
     assert result["weak"] is True, "a run on reported evidence is marked for good"
     for stage in result["stages"][1:]:
         assert {"readiness", "dependency", "live_intents", "attestation"} <= set(stage["gates"])
+    assert transcript_of(log) >= transcript_of(README.read_text().split(MARK)[1]), "README is old"
     assert verify_log(Path(result["journal"])).ok
     assert archive.verify(Path(result["archive"]), redecide=redecide) == []
 

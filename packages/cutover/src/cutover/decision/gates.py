@@ -120,7 +120,7 @@ def _attestation(
     assert view.verdict is not None  # noqa: S101 - a verdict's age implies a verdict
     needed = gate.money_evidence if money else gate.evidence
     seen = f"{view.verdict} on {view.verdict_evidence} evidence"
-    text = f"{seen}, {needed} evidence needed{_because(view.verdict_reasons)}"
+    text = f"{seen} ({needed} is asked for){_because(view.verdict_reasons)}"
     good = acceptable(view.verdict, view.verdict_evidence, needed)
     state = GateState.OPEN if good else GateState.CLOSED
     return GateFinding("attestation", state, text, (view.verdict_seq,))

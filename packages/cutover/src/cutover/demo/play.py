@@ -93,6 +93,7 @@ class Play:
         self._decided_wall = 0
         self._returned_wall = 0
         self._rule = ""
+        self._why = ""
         self._share_at_cause: dict[Intent, int] = {}
         self._generation_at_cause = 0
 
@@ -173,7 +174,8 @@ class Play:
                 self._close_stage(before)
                 self._open_stage(entry, move)
             case UnlockIntent() as move:
-                self._line(f"unlocked: {move.intent} in {move.stage}: {move.reasons[0].text}")
+                self._line(f"{move.intent} is unlocked in {move.stage} (entry {entry.seq})")
+                self._evidence(move)
             case RollBack() | AbortRun() as move:
                 self._close_stage(before)
                 self._rule = move.rule
@@ -183,9 +185,15 @@ class Play:
                 self._returned_wall = entry.wall_ms
                 self._line(move.reasons[0].text)
             case Hold() as hold:
-                self._line(f"  {status.stage or status.phase}: {hold.reasons[0].text}", quiet=True)
+                self._say_why(f"  {status.stage or status.phase}: {hold.reasons[0].text}")
             case _:
                 pass
+
+    def _say_why(self, text: str) -> None:
+        """Say why nothing moves, once."""
+        if text != self._why:
+            self._line(text, quiet=True)
+        self._why = text
 
     def _decides(self, entry: Entry) -> bool:
         """Whether an entry is the decision that the injected fault calls for."""
@@ -195,12 +203,17 @@ class Play:
         return isinstance(entry.fact, Hold) and wanted in [r.code for r in entry.fact.reasons]
 
     def _open_stage(self, entry: Entry, move: OpenStage) -> None:
-        gates = {r.code.removeprefix("gate:"): r.text for r in move.reasons}
         entered = (self._clock.monotonic_ms() - self._began) / 1000
-        self._stages.append(StageSeen(move.stage, round(entered, 1), gates))
         self._line(f"stage {move.stage} is open (entry {entry.seq})")
+        gates = self._evidence(move)
+        self._stages.append(StageSeen(move.stage, round(entered, 1), gates))
+
+    def _evidence(self, move: OpenStage | UnlockIntent) -> dict[str, str]:
+        """Say on what a promotion rests; returns it by gate."""
+        gates = {r.code.removeprefix("gate:"): r.text for r in move.reasons}
         for gate, text in gates.items():
             self._line(f"    {gate}: {text}")
+        return gates
 
     def _close_stage(self, run: Run) -> None:
         if not self._stages or run.stage < 0:
@@ -215,7 +228,7 @@ class Play:
                 words.append(f"{intent} {there / total:.1%} of {total}")
         seen = self._stages[-1]
         seen.observed_split, seen.requests = split, requests
-        seen.soaked_s = run.soak.observed_ms / 1000
+        seen.soaked_s = round(run.soak.observed_ms / 1000, 1)
         candidate = self._runbook.candidate
         self._line(f"    observed on {candidate}: {', '.join(words) or 'no requests'}")
 
