@@ -1,6 +1,7 @@
 """`cutover`: every verb, one error style, documented exit codes."""
 
 import sys
+from typing import Annotated
 
 import structlog
 import typer
@@ -27,7 +28,7 @@ EXIT_CODES = {
     1: "done, and the answer is no: something is wrong, failed or does not verify",
     2: "the command line, the configuration or the runbook cannot be used; nothing was started",
     3: "the order was refused; nothing was changed",
-    4: "the journal cannot be trusted or written",
+    4: "a journal or an archive cannot be read, trusted or written",
     5: "no conductor answers",
     10: "the run ended without completing: aborted",
     130: "interrupted",
@@ -43,13 +44,23 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _common(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         out.print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Options without a verb; an eager one acts before a verb is missed."""
 
 
 for module in (
@@ -62,7 +73,7 @@ def main() -> None:
     """Run the CLI; expected trouble becomes one message and its exit code."""
     _speak()
     try:
-        app()
+        app(prog_name="cutover")
     except CutoverError as error:
         err.print("[bold red]error[/]: ", end="")
         err.print(str(error), markup=False)
