@@ -60,9 +60,10 @@ class PlaneSettings(Secret):
     """One plane.
 
     Attributes:
-        url: base address of its HTTP contract.
-        key, key_env, key_file: its `x-agent-api-key`.
-        image: image reference with digest by the deployment record.
+        url: base address of its HTTP contract; may have a path, has no credentials.
+        key, key_env, key_file: its `x-agent-api-key`; exactly one of the three.
+        image: image reference with digest by the deployment record, `NAME@sha256:…`; without it
+            only a rehearsal can judge whether both planes run the same image.
     """
 
     url: Url
@@ -73,12 +74,14 @@ class ConductorSettings(_Table):
     """The control plane.
 
     Attributes:
-        host: where the control API listens.
-        port: 0 for one of the system's choice.
+        host: address on which the control API listens.
+        port: its port; 0 for that of the last start, or one of the system's choice.
         data: directory of the run: journal, tokens, address, archive.
-        near_rpc: NEAR RPC providers for looking transactions up.
-        near_sender: account that signs payments.
-        reference_url: our own connectivity; answers anything below 500 when we are online.
+        near_rpc: NEAR RPC providers for looking transactions up, asked in order; without any, a
+            payment is believed in a rehearsal only.
+        near_sender: account that signs payments; NEAR wants it for a look-up.
+        reference_url: our own connectivity: neither plane, and below 500 when we are online;
+            without it a plane's silence cannot be told from our own.
     """
 
     host: str = "127.0.0.1"
@@ -90,19 +93,22 @@ class ConductorSettings(_Table):
 
 
 class GatewaySettings(Secret):
-    """The data plane; `key` is what clients present.
+    """The data plane, and how the conductor reaches it as a client.
 
     Attributes:
-        node: this node's name.
-        host: where clients connect.
-        port: 0 for one of the system's choice.
+        key, key_env, key_file: what clients present in `x-agent-api-key`; exactly one of the three.
+        node: this node's name; another for each node.
+        host: address on which clients connect.
+        port: its port; 0 for one of the system's choice.
         workers: processes that share the port.
-        state: directory of this node alone.
-        conductor: address of the conductor; from the data directory when absent.
-        url: where clients reach the gateway, for the post-cutover checks.
-        webhook_secret, webhook_secret_env: for the post-cutover webhook check; at most one.
-        report_every_ms: pace of reports.
-        deadlines_ms: per intent.
+        state: directory of this node alone; by default in the run's directory.
+        conductor: address of the conductor; by default as the run's directory tells.
+        url: where clients reach the gateway, for the post-cutover checks; by default host and port.
+        webhook_secret, webhook_secret_env: the planes' Ping webhook secret, for the post-cutover
+            check; at most one of the two.
+        report_every_ms: pace of reports to the conductor, milliseconds.
+        deadlines_ms: milliseconds that a plane has for an answer, by intent; an absent one has its
+            own default.
     """
 
     node: str = "node-1"
@@ -119,7 +125,13 @@ class GatewaySettings(Secret):
 
 
 class LiveSettings(_Table):
-    """What the live intent gate says to the candidate, on the canary repository."""
+    """What the live intent gate says to the candidate, on the canary repository.
+
+    Attributes:
+        analyze: text of the live `analyze`.
+        create: text of the live `create`.
+        pay: text of the live `pay`, and of the payment of the receipt check; keep it tiny.
+    """
 
     analyze: str = "analyze near/near-sdk-rs"
     create: str = "create near/near-sdk-rs"
