@@ -93,6 +93,15 @@ async def test_after_bytes_that_nobody_asked_for_the_connection_is_not_used_agai
         assert seen.count("connection") == 2
 
 
+async def test_a_connection_that_talks_while_nobody_asks_is_not_used_again(client):
+    async with peer(OK + b"ab", OK + b"cd") as (url, seen):
+        await client.request("GET", url, {}, b"")
+        (kept,) = next(iter(client._idle.values()))
+        kept.data_received(b"surplus")
+        assert (await client.request("GET", url, {}, b"")).body == b"cd"
+        assert seen.count("connection") == 2
+
+
 async def test_a_deadline_ends_the_connection_so_that_a_late_answer_is_nobodys(client):
     async with peer(b"", OK + b"ab") as (url, seen):
         with pytest.raises(RailUnknown, match=r"timed out after 0\.05 s"):

@@ -21,6 +21,11 @@ async def test_many_at_once_ask_github_for_everything_once(plane, rails):
     assert calls["eigenai.message"] == 1
 
 
+async def test_a_young_list_is_not_asked_for_again(plane, rails):
+    assert await plane.say(ANALYZE) == await plane.say(ANALYZE)
+    assert rails.world.calls["github.repo"] == rails.world.calls["github.contributors"] == 1
+
+
 async def test_repositories_of_one_installation_share_its_token(plane, rails):
     for name in ("one", "two", "three"):
         await plane.say(f"analyze demo/{name}")
