@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_defunct
 
 from agent_runtime.rails.eigen_proof import Statement, shown, signer_of
 from agent_runtime.rails.eigenai import sign_personal
+from sandbox.ethereum import Account, encode_defunct
 
 OPERATOR = Account.from_key("0x" + "11" * 32)
 RAW = "<|channel|>analysis<|message|>think<|end|>Hello, dear friend, welcome today!"

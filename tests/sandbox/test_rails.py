@@ -7,10 +7,9 @@ import time
 
 import jwt
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_defunct
 
 from sandbox.credentials import APP_ID, Credentials
+from sandbox.ethereum import Account, encode_defunct
 from sandbox.faults import Faults
 from sandbox.near import genesis
 from sandbox.near.payer import ft_transfer

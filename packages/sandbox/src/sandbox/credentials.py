@@ -8,9 +8,8 @@ from typing import Final
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 
+from sandbox.ethereum import Account, LocalAccount
 from sandbox.near import genesis
 from sandbox.near.keys import KeyPair
 

@@ -13,10 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from eth_account import Account
-from eth_account.messages import encode_defunct
-from eth_account.signers.local import LocalAccount
-
+from sandbox.ethereum import Account, LocalAccount, encode_defunct
 from sandbox.faults import Call
 from sandbox.web import Answer, Request, json_answer
 
