@@ -14,6 +14,8 @@ from cutover.evidence.outcome import Outcome
 from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge
 from cutover.gateway.asked import UnreadableError, read_agent, read_process
 from cutover.gateway.config import address_of, from_json, to_json
+from cutover.gateway.heads import HEAD_BYTES_MAX, HEADS_MAX, Heads
+from cutover.gateway.message import Answer, Request
 from cutover.gateway.outcomes import outcome_of
 from cutover.gateway.page import INTENTS, OUTCOMES, SLOTS, Page, cell_of
 from cutover.gateway.standing import Standing
@@ -280,3 +282,32 @@ def test_two_nodes_cannot_share_a_state_directory(tmp_path):
         Store(tmp_path)
     store.close()
     Store(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    ("read", "length"),
+    [
+        (b"HEAD\r\n\r\nbody", 3), (b"HEAD\r\n\r\nbody", 5), (b"HEAD\r\n\r\n", 4),
+        (b"\r\n\r\nHEAD\r\n\r\nbody", 4), (b"body", 4), (b"", 0),
+        (b"H" * HEAD_BYTES_MAX + b"\r\n\r\nbody", 4),
+    ],
+)  # fmt: skip
+def test_what_is_not_exactly_one_head_and_its_body_is_not_remembered(read, length):
+    heads = Heads()
+    heads.remember(read, Request(), length)
+    assert heads.known == {}
+
+
+def test_the_heads_remembered_are_bounded_and_the_newest_is_among_them():
+    heads = Heads()
+    for number in range(HEADS_MAX + 10):
+        heads.remember(b"head %d\r\n\r\nbody" % number, Answer(), 4)
+        assert len(heads.known) <= HEADS_MAX
+    assert heads.known[b"head %d\r\n\r\n" % (HEADS_MAX + 9)].length == 4
+    assert len(heads.known) == 10
+
+
+@pytest.mark.parametrize("word", ["unknown", "UNKNOWN", "UnKnown", "un\u212anown"])
+def test_the_spellings_of_unknown_are_told(word):
+    answer = said(f"❌ Payment failed: {word} outcome")
+    assert outcome_of(Intent.PAY, 200, answer) is Outcome.TIMEOUT_UNKNOWN

@@ -406,3 +406,53 @@ async def test_a_node_without_a_table_sends_nothing_and_says_so(world):
     await client.send(request("GET", "/ready"))
     assert (await client.answer()).json() == {"ready": True, "reasons": []}
     assert world.hetzner.seen == []
+
+
+async def test_a_head_seen_before_binds_the_next_request_to_nothing_but_its_own_bytes(world):
+    """Same head: the body counts anew. One byte less, more or other: the parser has the word."""
+    node, client = await world.serving()
+    first, other = process("analyze o/r", "u1"), process("analyze o/s", "u2")
+    assert len(first) == len(other)
+    for raw in (first, first, other):
+        await client.send(raw)
+        assert (await client.answer()).status == 200
+    assert [json.loads(s.body)["text"][-1] for s in world.hetzner.seen] == ["r", "r", "s"]
+
+    await client.send(first[:-1])  # a known head whose body has not come yet
+    await client.send(first[-1:])
+    assert (await client.answer()).status == 200
+    await client.send(first.replace(b"client-key", b"client-kez"))
+    assert error_of(await client.answer()) == (401, "unauthorized")
+    await client.send(b"\r\n" + first)
+    assert (await client.answer()).status == 200
+    await client.send(first.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\nhost : x\r\n"))
+    assert error_of(await client.answer()) == (400, "malformed")
+
+    client = await world.client(node)
+    await client.send(first + other)  # a known head, its body and something more
+    assert (await client.answer()).status == 200
+    assert await client.ended()
+    assert len(world.hetzner.seen) == 6
+
+
+async def test_an_answers_head_seen_before_lends_nothing_to_a_short_long_or_other_answer(world):
+    """A cut answer stays unknown, a surplus is not passed on, a status is its own."""
+    node, client = await world.serving()
+    good = text("📊 Analysis")
+    world.hetzner.answer = good
+    for _ in range(3):
+        assert (await client.ask()).status == 200
+    world.hetzner.answer = good + b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    assert (await client.ask()).body == good.partition(b"\r\n\r\n")[2]
+    world.hetzner.answer = good.replace(b"200 OK", b"500 No")
+    assert (await client.ask()).status == 500
+
+    async def cut(_, writer):
+        writer.write(good[:-1])
+        await writer.drain()
+        writer.close()
+        return True
+
+    world.hetzner.misbehave = cut
+    assert error_of(await client.ask()) == (502, "outcome_unknown")
+    assert (await (await world.client(node)).ask()).status == 502

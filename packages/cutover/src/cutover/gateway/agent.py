@@ -10,7 +10,7 @@ from cutover.evidence.outcome import Outcome
 from cutover.gateway.answers import encode, error_answer, json_answer
 from cutover.gateway.asked import AgentBody, UnreadableError, read_agent
 from cutover.gateway.exchange import Exchange, IntentExchange, fate
-from cutover.gateway.message import Request
+from cutover.gateway.message import Answer, Request
 from cutover.gateway.process import forward
 from cutover.routing.classify import classify
 from cutover.runbook.intent import RISK_OF, Intent
@@ -18,7 +18,6 @@ from cutover.runbook.intent import RISK_OF, Intent
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
-    from cutover.gateway.upstream import Upstream
 
 MENTION: Final = "@gitsplits "
 DEADLINE_MS: Final = 25_000
@@ -42,14 +41,14 @@ class _Error(msgspec.Struct):
 class AgentExchange(IntentExchange):
     """An intent whose answer is put into the web client's frame."""
 
-    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+    def render(self, answer: "Answer", body: bytes, close: bytes) -> bytes:
         """The plane's answer in the web client's frame; an error keeps its status."""
         headers = self.signature() + close
-        if upstream.status != 200:
-            said = _error_of(upstream.body()) or f"{self._pool.name} answered {upstream.status}"
-            return error_answer(upstream.status, said, "plane_error", headers)
+        if answer.status != 200:
+            said = _error_of(body) or f"{self._pool.name} answered {answer.status}"
+            return error_answer(answer.status, said, "plane_error", headers)
         try:
-            text = msgspec.json.decode(upstream.body(), type=_Answer).response
+            text = msgspec.json.decode(body, type=_Answer).response
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             said = f"{self._pool.name} gave an answer that cannot be read; its effect is unknown"
             return error_answer(502, said, "outcome_unknown", headers)
@@ -81,13 +80,13 @@ class AgentExchange(IntentExchange):
         }
 
 
-def take(board: "Board", client: "Client", request: Request) -> None:
+def take(board: "Board", client: "Client", request: Request, body: bytes) -> None:
     """Answer the web client; money is not moved by this route, however it is worded."""
     if not board.admits(request.fields.get(b"x-agent-api-key")):
         client.say(401, "x-agent-api-key is missing or not a client's key", "unauthorized")
         return
     try:
-        asked = read_agent(request.body())
+        asked = read_agent(body)
     except UnreadableError as error:
         client.say(400, str(error), "malformed")
         return
@@ -102,26 +101,24 @@ def take(board: "Board", client: "Client", request: Request) -> None:
         return
     author = asked.userId or USER_DEFAULT
     deadline_ms = min(DEADLINE_MS, board.deadlines_ms[intent._value_])
-    body = _process_body(asked, text, author)
     forward(
         board, client, request, AgentExchange, intent=intent, author=author,
-        content_type=b"application/json", body=body, deadline_ms=deadline_ms,
+        content_type=b"application/json", body=_process_body(asked, text, author),
+        deadline_ms=deadline_ms,
     )  # fmt: skip
 
 
 class StatusExchange(Exchange):
     """A look at the active plane's `/ready` on behalf of a web client."""
 
-    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+    def render(self, answer: "Answer", body: bytes, close: bytes) -> bytes:
         """The plane's readiness in the web client's frame."""
         try:
-            details = msgspec.json.decode(upstream.body())
+            details = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             details = "the plane's answer is not JSON"
-        ready = (
-            upstream.status == 200 and isinstance(details, dict) and details.get("ready") is True
-        )
-        return self._tell(ready, upstream.status, details, close)
+        ready = answer.status == 200 and isinstance(details, dict) and details.get("ready") is True
+        return self._tell(ready, answer.status, details, close)
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
         """The plane said nothing, so it is not ready."""
@@ -130,7 +127,7 @@ class StatusExchange(Exchange):
     def settle(self, outcome: Outcome) -> None:
         """A look is not an intent; nothing is counted."""
 
-    def settle_answer(self, upstream: "Upstream") -> None:
+    def settle_answer(self, status: int, body: bytes) -> None:
         """A look is not an intent; nothing is counted."""
 
     def _tell(self, ready: bool, status: int | None, details: object, close: bytes) -> bytes:
@@ -150,16 +147,21 @@ class StatusExchange(Exchange):
         return json_answer(kept[1], body, close)
 
 
-def take_status(board: "Board", client: "Client", request: Request) -> None:  # noqa: ARG001 (a Route)
+def take_status(
+    board: "Board",
+    client: "Client",
+    request: Request,  # noqa: ARG001 (a Route)
+    body: bytes,  # noqa: ARG001 (a Route)
+) -> None:
     """Tell a web client how the active plane is; at most one look in 15 s."""
     standing = board.standing()
     if standing is None:
         client.say(503, "this gateway has no routing table yet", "no_table")
         return
     plane = standing.active
-    until, status, body = board.statuses.get(plane.name, (0.0, 503, b""))
+    until, status, said = board.statuses.get(plane.name, (0.0, 503, b""))
     if until > board.loop.time():
-        client.reply(json_answer(status, body, client.closing_line()))
+        client.reply(json_answer(status, said, client.closing_line()))
     elif board.in_flight >= board.limits.in_flight:
         client.say(503, "the gateway is at its limit", "overloaded")
     else:

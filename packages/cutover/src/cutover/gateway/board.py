@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from cutover.clock import SystemClock
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.config import GatewayConfig
+from cutover.gateway.heads import Heads
+from cutover.gateway.message import Request
 from cutover.gateway.page import ALIVE, IN_FLIGHT, OUTCOMES, VERSION, Page
 from cutover.gateway.pool import PlanePool
 from cutover.gateway.standing import Standing
@@ -29,6 +31,7 @@ class Board:
         config: of the node.
         pools: by plane name.
         clients: connected now.
+        heads: of requests, that the parser has accepted.
         draining: no request is taken any more.
         in_flight: requests worked on.
         statuses: what `/api/agent` last said of a plane: until when it holds, status, body.
@@ -47,6 +50,7 @@ class Board:
         self.loop = loop
         self.tally = Tally(page, worker)
         self.clients: set[Client] = set()
+        self.heads: Heads[Request] = Heads()
         self.draining = False
         self.in_flight = 0
         self.now = loop.time()

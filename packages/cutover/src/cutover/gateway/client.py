@@ -2,7 +2,8 @@
 
 One request at a time. A client that sends the next one before its answer has come (pipelining)
 gets that answer and then the end of the connection: nothing that follows is looked at, so there
-is nothing to smuggle. Framing is llhttp's strict reading; what it refuses is answered 400.
+is nothing to smuggle. Framing is llhttp's strict reading; what it refuses is answered 400. A head
+that it has accepted before is recognised by its bytes (`cutover.gateway.heads`).
 """
 
 from asyncio import BaseTransport, Protocol, Transport
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from cutover.gateway.answers import CLOSE, CONTINUE, error_answer
+from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
 from cutover.gateway.message import KIND, REPEATABLE, WEBHOOK, Request
 
 if TYPE_CHECKING:
@@ -36,16 +38,20 @@ class Client(Protocol):
     """
 
     __slots__ = (
-        "_board", "_head_done", "_keep", "_parser", "_paused", "_received", "_request", "_since",
-        "_state", "_surface", "_transport", "exchange",
+        "_board", "_chunks", "_head_done", "_heads", "_keep", "_parser", "_paused", "_received",
+        "_request", "_since", "_size", "_start", "_state", "_surface", "_transport", "exchange",
     )  # fmt: skip
 
     def __init__(self, board: "Board", surface: "Surface") -> None:
         self._board = board
+        self._heads = board.heads
         self._surface = surface
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Transport = cast("Transport", None)  # set by connection_made
         self._request = Request()
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._start = b""  # the read with which the request began
         self._state = IDLE
         self._since = 0.0
         self._received = 0
@@ -121,8 +127,17 @@ class Client(Protocol):
             exchange.client_left()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, which calls back below."""
-        if self._state == LEAVING:
+        """Recognise a whole request, or feed the parser, which calls back below."""
+        state = self._state
+        if state == IDLE and self._keep and not self._paused:
+            end = data.find(HEAD_END) + HEAD_END_BYTES
+            request = self._heads.known.get(data[:end])
+            if request is not None and len(data) - end == request.length:
+                self._state = WORKING
+                self._surface.take(self, request, data[end:])
+                return
+            self._start = data
+        elif state == LEAVING:
             return
         self._received += len(data)
         try:
@@ -130,6 +145,8 @@ class Client(Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._misread(error)
             return
+        finally:
+            self._start = b""
         if self._state == READING:
             self._check_size()
 
@@ -158,6 +175,8 @@ class Client(Protocol):
             self._state = READING
             self._since = self._board.now
             self._request = Request()
+            self._chunks = []
+            self._size = 0
             self._head_done = False
         else:
             self._keep = False
@@ -208,10 +227,9 @@ class Client(Protocol):
         """A piece of the body."""
         if self._state != READING:
             return
-        request = self._request
-        request.chunks.append(data)
-        request.size += len(data)
-        if request.size > self._board.limits.body_bytes:
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > self._board.limits.body_bytes:
             said = f"a body may have {self._board.limits.body_bytes} bytes"
             self.refuse(413, said, "body_too_large")
 
@@ -220,12 +238,16 @@ class Client(Protocol):
         if self._state != READING:
             return
         # llhttp knows this only inside the callback; 1.0 clients do not expect our keep-alive
+        request, chunks = self._request, self._chunks
         self._keep = self._parser.should_keep_alive() and (
-            b"connection" not in self._request.fields or self._parser.get_http_version() == "1.1"
+            b"connection" not in request.fields or self._parser.get_http_version() == "1.1"
         )
+        if self._keep and self._start and request.repeats():
+            self._heads.remember(self._start, request, self._size)
         self._state = WORKING
         self._received = 0
-        self._surface.take(self, self._request)
+        self._chunks = []
+        self._surface.take(self, request, chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     # ends
 

@@ -15,19 +15,19 @@ Lines never crossed:
 from typing import TYPE_CHECKING
 
 from cutover.evidence.outcome import Outcome
-from cutover.gateway.answers import JSON, STATUS_LINE, error_answer, status_line
+from cutover.gateway.answers import JSON, error_answer, status_line
 from cutover.gateway.outcomes import outcome_of
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
+    from cutover.gateway.message import Answer
     from cutover.gateway.pool import PlanePool
     from cutover.gateway.standing import Standing, Way
     from cutover.gateway.upstream import Upstream
 
 _PASSED = frozenset({b"content-type", b"content-encoding", b"retry-after"})
-_PASSED_LENGTHS = frozenset(len(name) for name in _PASSED)
 
 
 class Exchange:
@@ -56,7 +56,7 @@ class Exchange:
 
     # what kinds differ in
 
-    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+    def render(self, answer: "Answer", body: bytes, close: bytes) -> bytes:
         """The client's answer, made from the plane's."""
         raise NotImplementedError
 
@@ -68,7 +68,7 @@ class Exchange:
         """Count an end without an answer."""
         raise NotImplementedError
 
-    def settle_answer(self, upstream: "Upstream") -> None:
+    def settle_answer(self, status: int, body: bytes) -> None:
         """Judge and count an answer, which the client has already got."""
         raise NotImplementedError
 
@@ -102,7 +102,7 @@ class Exchange:
 
     # from the connection
 
-    def answered(self, upstream: "Upstream") -> None:
+    def answered(self, answer: "Answer", body: bytes) -> None:
         """A whole answer is there."""
         if self.done:
             return
@@ -110,8 +110,8 @@ class Exchange:
         self._board.release(self, self._deadline_ms)
         client = self._client
         if client is not None:
-            client.reply(self.render(upstream, client.closing_line()))
-        self.settle_answer(upstream)
+            client.reply(self.render(answer, body, client.closing_line()))
+        self.settle_answer(answer.status, body)
 
     def broken(self, detail: str) -> None:
         """The connection failed after the message had been handed to it."""
@@ -168,19 +168,15 @@ class IntentExchange(Exchange):
         """Header lines that say who answered, by which table."""
         return b"%b%b\r\n" % (self._way.signature, self._request_id)
 
-    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+    def render(self, answer: "Answer", body: bytes, close: bytes) -> bytes:
         """Status, type and body as the plane gave them."""
-        status = upstream.status
-        if status in {204, 304}:
-            return b"%b%b%b\r\n" % (status_line(status), self.signature(), close)
-        passed = b""
-        for name, value in upstream.headers:
-            if len(name) in _PASSED_LENGTHS and name.lower() in _PASSED:
-                passed += b"%b: %b\r\n" % (name, value)
-        body = upstream.body()
-        first = STATUS_LINE.get(status) or status_line(status)
-        return b"%b%b%b%b\r\n%bcontent-length: %d\r\n\r\n%b" % (
-            first, passed or JSON, self._way.signature, self._request_id, close, len(body), body,
+        opening = answer.opening
+        if not opening:
+            if answer.status in {204, 304}:
+                return b"%b%b%b\r\n" % (status_line(answer.status), self.signature(), close)
+            opening = answer.opening = _opening(answer)
+        return b"%b%b%b\r\n%bcontent-length: %d\r\n\r\n%b" % (
+            opening, self._way.signature, self._request_id, close, len(body), body,
         )  # fmt: skip
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
@@ -192,10 +188,16 @@ class IntentExchange(Exchange):
         """Count it."""
         self._board.count(self._standing.version, self._way.cell, outcome)
 
-    def settle_answer(self, upstream: "Upstream") -> None:
+    def settle_answer(self, status: int, body: bytes) -> None:
         """Judge the answer by its content, and count it."""
-        outcome = outcome_of(self._intent, upstream.status, upstream.body())
+        outcome = outcome_of(self._intent, status, body)
         self._board.count(self._standing.version, self._way.cell, outcome)
+
+
+def _opening(answer: "Answer") -> bytes:
+    """The first lines of our answer, as far as they come from the plane's."""
+    passed = [b"%b: %b\r\n" % (n, v) for n, v in answer.headers if n.lower() in _PASSED]
+    return status_line(answer.status) + (b"".join(passed) or JSON)
 
 
 def fate(outcome: Outcome, plane: str, detail: str, intent: Intent) -> tuple[int, str, str]:

@@ -1,4 +1,4 @@
-"""A request as a client sent it, and what may be carried over from it."""
+"""A request's head as a client sent it and what may be carried over from it; an answer's head."""
 
 import re
 from typing import Final
@@ -35,7 +35,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class Request:
-    """One message, filled by the parser's callbacks.
+    """A request's head, filled by the parser's callbacks; the body comes apart from it.
 
     Attributes:
         method: upper-case token.
@@ -45,8 +45,7 @@ class Request:
         lines: number of header lines.
         special: whether there is a header that needs a closer look.
         repeated: a header that came twice and must not, or empty.
-        chunks: pieces of the body.
-        size: bytes of the body so far.
+        length: bytes of the body, once the head is remembered.
     """
 
     # Class attributes are the defaults: most requests never touch them, and none pays for them.
@@ -56,31 +55,37 @@ class Request:
     lines = 0
     special = False
     repeated = b""
-    size = 0
+    length = 0
 
     def __init__(self) -> None:
         self.fields: dict[bytes, bytes] = {}
-        self.chunks: list[bytes] = []
+        self._passed: tuple[bytes, bytes] | None = None
 
     def path(self) -> bytes:
         """The part of the url before the query."""
         return self.url.partition(b"?")[0]
 
-    def body(self) -> bytes:
-        """The whole body."""
-        chunks = self.chunks
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    def passed(self) -> tuple[bytes, bytes]:
+        """Header lines that a plane gets to see, and the client's request id.
 
-    def request_id(self) -> bytes:
-        """The client's request id if it is fit to be passed on, else empty."""
-        said = self.fields.get(b"x-request-id")
-        return said if said is not None and _REQUEST_ID.fullmatch(said) else b""
+        Both may be empty; an id that is not fit to be passed on is none.
+        """
+        if self._passed is None:
+            fields = self.fields
+            lines = [b"%b: %b\r\n" % (name, fields[name]) for name in CARRIED if name in fields]
+            said = fields.get(b"x-request-id")
+            fit = said if said is not None and _REQUEST_ID.fullmatch(said) else b""
+            self._passed = b"".join(lines), fit
+        return self._passed
 
-    def carried(self) -> bytes:
-        """Header lines that a plane gets to see."""
+    def repeats(self) -> bool:
+        """Whether the next request may well have the same head, and all that matters is in it."""
         fields = self.fields
-        return b"".join(
-            [b"%b: %b\r\n" % (name, fields[name]) for name in CARRIED if name in fields]
+        return (
+            self.headers is None  # a webhook's signature never comes twice
+            and b"content-length" in fields
+            and b"transfer-encoding" not in fields
+            and b"expect" not in fields
         )
 
     def plain(self, headers_max: int) -> bool:
@@ -118,3 +123,39 @@ class Request:
                 said = f"header {name.decode()} may have {VALUE_BYTES_MAX} bytes"
                 return 400, said, "malformed"
         return None
+
+
+class Answer:
+    """The head of a plane's answer.
+
+    Attributes:
+        status: of the answer.
+        headers: names as sent, in order.
+        length: bytes of the body, once the head is remembered.
+        opening: what it becomes at the head of our answer; kept by whoever makes it.
+    """
+
+    __slots__ = ("headers", "length", "opening", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.length = 0
+        self.opening = b""
+
+    def framed(self) -> bool:
+        """Whether the head says where the body ends."""
+        return any(name.lower() in _FRAMING for name, _ in self.headers)
+
+    def repeats(self) -> bool:
+        """Whether the head alone says that a body of known length follows."""
+        names = [name.lower() for name, _ in self.headers]
+        return (
+            self.status >= 200
+            and self.status not in {204, 304}
+            and b"content-length" in names
+            and b"transfer-encoding" not in names
+        )
+
+
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})

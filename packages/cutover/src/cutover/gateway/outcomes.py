@@ -81,7 +81,7 @@ def names_transaction(text: str) -> bool:
 def _of_text(intent: Intent, text: str) -> Outcome:
     if intent._value_ in _EASY and text[:1] not in _TELLING:
         return Outcome.OK if text else Outcome.UNKNOWN
-    if intent._value_ in _CAREFUL and _UNSURE.search(text):
+    if intent._value_ in _CAREFUL and "unknown" in text.lower() and _UNSURE.search(text):
         return Outcome.TIMEOUT_UNKNOWN
     if text.startswith(_DECLINED):
         return Outcome.DECLINED

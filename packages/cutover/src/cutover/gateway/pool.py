@@ -9,6 +9,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from cutover.gateway.config import PlaneEndpoint, address_of
+from cutover.gateway.heads import Heads
+from cutover.gateway.message import Answer
 from cutover.gateway.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class PlanePool:
         name: of the plane.
         url: of the plane, for people.
         answer_bytes: bound of an answer's body.
+        heads: of its answers, that the parser has accepted.
         process: request line and first headers of a `/process` message.
         webhook: the same of a webhook without its path; the plane's key is not in it.
     """
@@ -35,6 +38,7 @@ class PlanePool:
         self.url = endpoint.url
         self.write_soon = board.write_soon
         self.answer_bytes = board.limits.answer_bytes
+        self.heads: Heads[Answer] = Heads()
         self._address = address_of(endpoint.url)
         self._tls = self._address.context()
         self._board = board

@@ -26,12 +26,11 @@ def intent_of(text: str) -> Intent:
     return classify(text)
 
 
-def take(board: "Board", client: "Client", request: Request) -> None:
+def take(board: "Board", client: "Client", request: Request, body: bytes) -> None:
     """Answer a client that talks as the runtime's clients do (contract §1)."""
     if not board.admits(request.fields.get(b"x-agent-api-key")):
         client.say(401, "x-agent-api-key is missing or not a client's key", "unauthorized")
         return
-    body = request.body()
     try:
         asked = read_process(body)
     except UnreadableError as error:
@@ -67,7 +66,7 @@ def forward(
         return
     carried, request_id = b"", b""
     if request.special:
-        carried, request_id = request.carried(), request.request_id()
+        carried, request_id = request.passed()
     request_id = request_id or board.fresh_id()
     message = b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b" % (
         way.plane.process, content_type, len(body), request_id, carried, body,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
 
-    Route = Callable[[Board, Client, Request], None]
+    Route = Callable[[Board, Client, Request, bytes], None]
 
 
 class Surface:
@@ -26,7 +26,7 @@ class Surface:
             b"/ready": {b"GET": _ready},
         }
 
-    def take(self, client: "Client", request: Request) -> None:
+    def take(self, client: "Client", request: Request, body: bytes) -> None:
         """Answer a whole request, now or when its plane has."""
         methods = self._routes.get(request.url)
         if methods is None:
@@ -43,7 +43,7 @@ class Surface:
         elif b"content-length" not in request.fields and _lacks_length(request):
             client.refuse(411, "a body needs Content-Length or chunked coding", "length_required")
         else:
-            route(self._board, client, request)
+            route(self._board, client, request, body)
 
     def _by_path(self, path: bytes) -> "dict[bytes, Route] | None":
         if path.startswith(WEBHOOK):
@@ -55,7 +55,12 @@ def _lacks_length(request: Request) -> bool:
     return request.method == b"POST" and b"transfer-encoding" not in request.fields
 
 
-def _ready(board: "Board", client: "Client", request: Request) -> None:  # noqa: ARG001 (a Route)
+def _ready(
+    board: "Board",
+    client: "Client",
+    request: Request,  # noqa: ARG001 (a Route)
+    body: bytes,  # noqa: ARG001 (a Route)
+) -> None:
     """Whether this node can route: it has a table, and all its workers run."""
     reasons = []
     if board.standing() is None:
@@ -65,5 +70,5 @@ def _ready(board: "Board", client: "Client", request: Request) -> None:  # noqa:
         reasons.append(f"{alive} of {board.config.workers} workers are running")
     if board.draining:
         reasons.append("the node is stopping")
-    body = encode({"ready": not reasons, "reasons": reasons})
-    client.reply(json_answer(503 if reasons else 200, body, client.closing_line()))
+    said = encode({"ready": not reasons, "reasons": reasons})
+    client.reply(json_answer(503 if reasons else 200, said, client.closing_line()))

@@ -7,12 +7,16 @@ Rules:
    Anything else (reset, cut, unparsable, too large) is an unknown outcome.
 3. Interim answers (1xx) are read past; 101 is no answer to anything that we send.
 4. Bytes that nobody asked for condemn the connection, never the answer before them.
+5. A head that the parser has accepted before is recognised by its bytes (`cutover.gateway.heads`).
 """
 
 from asyncio import BaseTransport, Protocol, Transport
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
+
+from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
+from cutover.gateway.message import Answer
 
 if TYPE_CHECKING:
     from cutover.gateway.exchange import Exchange
@@ -26,17 +30,16 @@ class Upstream(Protocol):
 
     Attributes:
         since: loop time when it last became idle.
-        status: of the answer being read.
-        headers: of the answer being read, names as sent.
     """
 
     __slots__ = (
-        "_chunks", "_complete", "_exchange",  "_head_done", "_keep", "_parser", "_pool",
-        "_received", "_surplus", "_transport", "headers", "since", "status",
+        "_answer", "_chunks", "_complete", "_exchange", "_head_done", "_heads", "_keep", "_parser",
+        "_pool", "_received", "_size", "_surplus", "_transport", "since",
     )  # fmt: skip
 
     def __init__(self, pool: "PlanePool") -> None:
         self._pool = pool
+        self._heads = pool.heads
         self._parser = httptools.HttpResponseParser(self)
         self._transport: Transport = cast("Transport", None)  # set by connection_made
         self._exchange: Exchange | None = None
@@ -44,10 +47,9 @@ class Upstream(Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self._answer = Answer()
         self._chunks: list[bytes] = []
-        self._received = 0
+        self._received = self._size = 0
         self._complete = self._head_done = self._keep = self._surplus = False
 
     # what the pool and the exchange ask for
@@ -60,11 +62,6 @@ class Upstream(Protocol):
         """Send the exchange's message, in one write."""
         self._exchange = exchange
         self._pool.write_soon(self._transport, message)
-
-    def body(self) -> bytes:
-        """The whole body of the answer."""
-        chunks = self._chunks
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def drop(self) -> None:
         """Close at once; whatever the plane still says is not wanted."""
@@ -80,9 +77,18 @@ class Upstream(Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; when the answer is whole, hand it over and become idle."""
-        if self._exchange is None:
+        exchange = self._exchange
+        if exchange is None:
             self._transport.abort()
             return
+        if not self._received:
+            end = data.find(HEAD_END) + HEAD_END_BYTES
+            answer = self._heads.known.get(data[:end])
+            if answer is not None and len(data) - end == answer.length:
+                self._exchange = None
+                exchange.answered(answer, data[end:])
+                self._pool.give_back(self)
+                return
         self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -92,13 +98,15 @@ class Upstream(Protocol):
                 self._fail(f"its answer cannot be read ({type(error).__name__}: {error})")
                 return
         if self._complete:
+            if self._keep and self._received == len(data) and self._answer.repeats():
+                self._heads.remember(data, self._answer, self._size)
             self._deliver()
         elif self._received > self._pool.answer_bytes + HEAD_BYTES_MAX:
             self._fail(f"its answer exceeds {self._pool.answer_bytes} bytes")
 
     def eof_received(self) -> bool:
         """The plane sends no more: the end of an answer without a length."""
-        if self._exchange is not None and self._head_done and not self._framed():
+        if self._exchange is not None and self._head_done and not self._answer.framed():
             self._complete = True
             self._deliver()
         return False
@@ -119,7 +127,7 @@ class Upstream(Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line of the answer."""
         if not self._complete and not self._head_done:
-            self.headers.append((name, value))
+            self._answer.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is there; what looks like a header from now on is a trailer."""
@@ -129,6 +137,7 @@ class Upstream(Protocol):
         """A piece of the body."""
         if not self._complete:
             self._chunks.append(data)
+            self._size += len(data)
 
     def on_message_complete(self) -> None:
         """The message is whole."""
@@ -140,23 +149,19 @@ class Upstream(Protocol):
             self._reset()
             self._received = received
             return
-        self.status = status
+        self._answer.status = status
         self._keep = self._parser.should_keep_alive()
         self._complete = True
 
     # ends
 
-    def _framed(self) -> bool:
-        """Whether the head says where the body ends."""
-        told = {b"content-length", b"transfer-encoding"}
-        return any(name.lower() in told for name, _ in self.headers)
-
     def _deliver(self) -> None:
         exchange, self._exchange = self._exchange, None
-        if not self.status:
-            self.status = self._parser.get_status_code()
+        answer, chunks = self._answer, self._chunks
+        if not answer.status:
+            answer.status = self._parser.get_status_code()
         if exchange is not None:
-            exchange.answered(self)
+            exchange.answered(answer, chunks[0] if len(chunks) == 1 else b"".join(chunks))
         keep = self._keep and not self._surplus
         self._reset()
         if keep and self.usable():

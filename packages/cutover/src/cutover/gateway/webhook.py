@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.answers import error_answer, status_line
 from cutover.gateway.exchange import Exchange, fate
-from cutover.gateway.message import Request
+from cutover.gateway.message import Answer, Request
 from cutover.runbook.intent import Intent
 
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
-    from cutover.gateway.upstream import Upstream
 
 DEADLINE_MS: Final = 25_000
 
@@ -35,21 +34,20 @@ _NOT_CARRIED: Final = _OF_ONE_HOP | {b"host", b"content-length", b"expect", b"x-
 class WebhookExchange(Exchange):
     """A delivery on its way to the plane."""
 
-    def render(self, upstream: "Upstream", close: bytes) -> bytes:
+    def render(self, answer: "Answer", body: bytes, close: bytes) -> bytes:
         """The plane's answer with its own headers."""
-        named = _named_by_connection(upstream.headers)
+        named = _named_by_connection(answer.headers)
         lines = b"".join(
             b"%b: %b\r\n" % (name, value)
-            for name, value in upstream.headers
+            for name, value in answer.headers
             if (lower := name.lower()) not in _OF_ONE_HOP
             and lower not in named
             and lower != b"content-length"
         )
-        if upstream.status in {204, 304}:
-            return b"%b%b%b\r\n" % (status_line(upstream.status), lines, close)
-        body = upstream.body()
+        if answer.status in {204, 304}:
+            return b"%b%b%b\r\n" % (status_line(answer.status), lines, close)
         return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
-            status_line(upstream.status), lines, close, len(body), body,
+            status_line(answer.status), lines, close, len(body), body,
         )  # fmt: skip
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
@@ -60,11 +58,11 @@ class WebhookExchange(Exchange):
     def settle(self, outcome: Outcome) -> None:
         """A webhook has no intent; nothing is counted."""
 
-    def settle_answer(self, upstream: "Upstream") -> None:
+    def settle_answer(self, status: int, body: bytes) -> None:
         """A webhook has no intent; nothing is counted."""
 
 
-def take(board: "Board", client: "Client", request: Request) -> None:
+def take(board: "Board", client: "Client", request: Request, body: bytes) -> None:
     """Carry a delivery to the active plane."""
     standing = board.standing()
     if not _PATH.fullmatch(request.path()):
@@ -75,13 +73,13 @@ def take(board: "Board", client: "Client", request: Request) -> None:
         client.say(503, "the gateway is at its limit; nothing was sent", "overloaded")
     else:
         plane = standing.active
-        message = _message(plane.base, plane.host, request)
+        message = _message(plane.base, plane.host, request, body)
         exchange = WebhookExchange(board, client, plane, message, DEADLINE_MS)
         client.exchange = exchange
         exchange.begin(money=True)  # what it sets off is not known here
 
 
-def _message(base: bytes, host: bytes, request: Request) -> bytes:
+def _message(base: bytes, host: bytes, request: Request, body: bytes) -> bytes:
     headers = request.headers or []
     named = _named_by_connection(headers)
     lines = b"".join(
@@ -89,7 +87,6 @@ def _message(base: bytes, host: bytes, request: Request) -> bytes:
         for name, value in headers
         if name not in _NOT_CARRIED and name not in named
     )
-    body = request.body()
     return b"POST %b%b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
         base, request.url, host, lines, len(body), body,
     )  # fmt: skip
