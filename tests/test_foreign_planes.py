@@ -8,7 +8,7 @@ import time
 
 from conductor.theatre import Theatre, until
 from cutover.decision.run import Phase
-from cutover.evidence.observation import Attestation, Verdict
+from cutover.evidence.observation import Attestation, Stopped, Verdict
 
 
 def test_foreign_planes_are_carried_to_completion(tmp_path):
@@ -27,6 +27,7 @@ def test_foreign_planes_are_carried_to_completion(tmp_path):
         assert len(world.facts("Complete")) == 1
         assert world.clients.failed == []
         assert world.clients.answered > 50
+        assert world.entries()[-1].fact == Stopped("the run is over")
         assert "complete after entry" in world.log("conductor")
         _the_record_holds(world)
 

@@ -12,9 +12,10 @@ import pytest
 from conductor.doubles import engine
 from cutover.conductor.api import ENTRIES_MAX, ORDER_BYTES_MAX, build_api
 from cutover.conductor.credentials import Tokens
+from cutover.conductor.listener import listen
 from cutover.conductor.loop import Loop
 from cutover.conductor.nodes import Nodes
-from cutover.conductor.service import _server, listen
+from cutover.conductor.service import _server
 from cutover.decision.command import AbortOrder, HoldOrder, PromoteOrder
 from cutover.evidence.observation import GatewayReport, Started
 from cutover.evidence.outcome import Count, Outcome
@@ -312,7 +313,8 @@ async def test_a_defect_is_answered_in_the_one_shape(api, monkeypatch):
 
 async def test_the_port_of_the_last_start_is_taken_again(tmp_path):
     """Nodes keep an address; when somebody else has it, another is better than none."""
-    from cutover.conductor.service import port_before, write_address
+    from cutover.conductor.address import write_address
+    from cutover.conductor.listener import port_before
 
     first = listen("127.0.0.1", 0, tmp_path)
     write_address(tmp_path, first)

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from cutover.errors import ConfigurationError
+from cutover.journal.leak import SECRET_BYTES_MIN
 from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.lines import key_lines, line_of
 
@@ -200,8 +201,12 @@ def _fault(path: Path, lines: Mapping[tuple[str | int, ...], int], details: Any)
     return f"{path}:{line}: {'.'.join(map(str, details['loc']))}: {details['msg']}"
 
 
-_SECRET: Final = re.compile(r"[\x21-\x7e]{1,256}")
-"""What a header can carry; an empty key would be no key at all."""
+_SECRET: Final = re.compile(rf"[\x21-\x7e]{{{SECRET_BYTES_MIN},256}}")
+"""What a header can carry, and long enough to be found if it ever stood in the archive."""
+_UNFIT: Final = (
+    f"is shorter than {SECRET_BYTES_MIN} characters, longer than 256, or has some that no header "
+    "may carry"
+)
 
 
 class _Resolver:
@@ -248,8 +253,8 @@ class _Resolver:
             raise self._wrong(at, "both it and webhook_secret_env are given, expected one of them")
         if name is not None:
             return self._variable(name, ("gateway", "webhook_secret_env"))
-        if given is not None and not given.get_secret_value().strip():
-            raise self._wrong(at, "it is empty: leave it out, or give the planes' secret")
+        if given is not None and not _SECRET.fullmatch(given.get_secret_value()):
+            raise self._wrong(at, f"the secret {_UNFIT}; leave it out, or give the planes' own")
         return given
 
     def _keyed(self, table: K, at: tuple[str, ...]) -> K:
@@ -261,9 +266,7 @@ class _Resolver:
         way = (*at, given[0])
         key = self._key(table, way)
         if not _SECRET.fullmatch(key.get_secret_value()):
-            raise self._wrong(
-                way, "the key is empty, longer than 256 or has characters no header may carry"
-            )
+            raise self._wrong(way, f"the key {_UNFIT}")
         return table.model_copy(update={"key": key})
 
     def _key(self, table: Secret, at: tuple[str, ...]) -> SecretStr:
