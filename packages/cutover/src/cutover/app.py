@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
 
 from cutover import __version__
 from cutover.clock import ObservedClock, SystemClock
+from cutover.conductor.address import conductor_url, url_of
 from cutover.conductor.api import build_api
 from cutover.conductor.chain_lookup import NearChain
 from cutover.conductor.config import GatewayAccess, PlaneAccess
@@ -31,6 +31,7 @@ from cutover.conductor.credentials import (
 from cutover.conductor.engine import Engine
 from cutover.conductor.gatherer import Gatherer
 from cutover.conductor.inspector import PlaneInspector
+from cutover.conductor.listener import listen, port_before
 from cutover.conductor.log import Log
 from cutover.conductor.loop import Loop
 from cutover.conductor.nodes import Nodes
@@ -40,7 +41,7 @@ from cutover.conductor.preconditions import LOOPBACK, Preconditions
 from cutover.conductor.probes import Probes
 from cutover.conductor.recovery import recover
 from cutover.conductor.reference import HttpReference
-from cutover.conductor.service import ADDRESS_FILE, Parts, listen, port_before, serve, url_of
+from cutover.conductor.service import Parts, serve
 from cutover.decision.fact import Entry
 from cutover.decision.run import Phase, Run
 from cutover.errors import ConfigurationError, CutoverError, UnreachableError
@@ -344,26 +345,6 @@ def _conductor_known(settings: Settings) -> str:
         if port:
             return url_of(conductor.host, port)
         raise ConfigurationError(f"{error}; or configure gateway.conductor") from error
-
-
-class _Address(msgspec.Struct):
-    url: str
-
-
-def conductor_url(data: Path) -> str:
-    """Where the conductor of a data directory listens.
-
-    Raises:
-        UnreachableError: none does.
-    """
-    path = data / ADDRESS_FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Address).url
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnreachableError(
-            f"no conductor runs with data directory {data} (no usable {path.name}): start one "
-            "with `cutover run RUNBOOK`, or name another directory with --data"
-        ) from error
 
 
 def run_gateway(settings: Settings) -> int:

@@ -5,12 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cutover.app import seal
 from cutover.cli.options import Json
 from cutover.cli.output import say, show_json
-from cutover.journal import archive as sealed
-from cutover.journal.redecide import redecide
-from cutover.settings import load_settings
 
 archive = typer.Typer(help="Seal a run in one file, and verify such a file.", no_args_is_help=True)
 
@@ -27,6 +23,9 @@ def create(
     json: Json = False,
 ) -> None:
     """Write runbook, journal, canary results, incidents, checks and versions into one file."""
+    from cutover.app import seal  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
+
     settings = load_settings(config) if config else None
     path, head = seal(journal, settings, output)
     if json:
@@ -45,6 +44,9 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check every part offline, follow the chain, and decide everything again."""
+    from cutover.journal import archive as sealed  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.journal.redecide import redecide  # noqa: PLC0415 - half a second that only this verb needs
+
     findings = sealed.verify(path, redecide=redecide, expect_head=expect_head)
     if json:
         show_json({"ok": not findings, "findings": findings})

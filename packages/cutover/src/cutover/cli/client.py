@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from cutover.app import conductor_url
+from cutover.conductor.address import conductor_url
 from cutover.conductor.credentials import OPERATOR_FILE, read_token
 from cutover.decision.command import Command
 from cutover.decision.status import Explanation, Status

@@ -4,16 +4,17 @@ import json as jsonlib
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cutover.app import load_runbook
 from cutover.cli.options import Json
 from cutover.cli.output import err, fail, grid, out, say
 from cutover.clock import SystemClock
 from cutover.demo.faults import FAULTS
-from cutover.demo.play import Play, Result
+
+if TYPE_CHECKING:
+    from cutover.demo.play import Result
 
 RUNBOOK = Path("runbooks/demo.toml")
 
@@ -37,6 +38,9 @@ def demo(
     """
     if fault is not None and fault not in FAULTS:
         fail(f"no fault {fault!r}; there are {', '.join(FAULTS)}", 2)
+    from cutover.app import load_runbook  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.demo.play import Play  # noqa: PLC0415 - half a second that only this verb needs
+
     clock = SystemClock()
     began = clock.monotonic_ms()
     console = err if json else out
@@ -59,7 +63,7 @@ def demo(
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _summary(result: Result) -> None:
+def _summary(result: "Result") -> None:
     rows = [
         [s.name, f"{s.entered_s:g}s", f"{s.soaked_s:g}s"]
         + [

@@ -2,13 +2,16 @@
 
 import typer
 
-from cutover.app import run_gateway
 from cutover.cli.options import CONFIG_DEFAULT, Config
-from cutover.settings import load_settings
 
 
 def gateway(*, config: Config = CONFIG_DEFAULT) -> None:
     """Serve clients by the routing tables of the conductor; go on alone when it is away."""
+    from cutover.app import run_gateway  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.cli.log import speak  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
+
+    speak()
     raise typer.Exit(run_gateway(load_settings(config)))
 
 

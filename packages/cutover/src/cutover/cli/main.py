@@ -3,7 +3,6 @@
 import sys
 from typing import Annotated
 
-import structlog
 import typer
 
 from cutover import __version__
@@ -71,20 +70,9 @@ for module in (
 
 def main() -> None:
     """Run the CLI; expected trouble becomes one message and its exit code."""
-    _speak()
     try:
         app(prog_name="cutover")
     except CutoverError as error:
         err.print("[bold red]error[/]: ", end="")
         err.print(str(error), markup=False)
         sys.exit(error.exit_code)
-
-
-def _speak() -> None:
-    """Log lines for people on a terminal, JSON for everything else."""
-    people = sys.stderr.isatty()
-    draw = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
-    stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if people else "iso", utc=not people)
-    structlog.configure(
-        processors=[stamp, draw], logger_factory=structlog.PrintLoggerFactory(sys.stderr)
-    )

@@ -2,11 +2,9 @@
 
 import typer
 
-from cutover.app import check_fit, load_runbook, post_checks
 from cutover.cli.options import CONFIG_DEFAULT, Config, DryRun, Json, RunbookFile
 from cutover.cli.output import grid, say, show_json
 from cutover.runbook.document import Runbook
-from cutover.settings import load_settings
 
 
 def postcheck(
@@ -20,6 +18,9 @@ def postcheck(
 
     The receipt check makes the tiny payment of the configuration's `live.pay`.
     """
+    from cutover.app import check_fit, load_runbook, post_checks  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
+
     agreed, settings = load_runbook(runbook), load_settings(config)
     check_fit(agreed, settings)
     if dry_run:

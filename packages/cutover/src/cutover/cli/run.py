@@ -2,25 +2,28 @@
 
 import typer
 
-from cutover.app import check_fit, load_runbook, run_conductor
 from cutover.cli.options import CONFIG_DEFAULT, Config, DryRun, RunbookFile
 from cutover.cli.output import say
 from cutover.decision.run import Phase
 from cutover.decision.words import percent, span
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import LEADING
-from cutover.settings import load_settings
 
 EXIT_ABORTED = 10
 
 
 def run(runbook: RunbookFile, *, config: Config = CONFIG_DEFAULT, dry_run: DryRun = False) -> None:
     """Carry a runbook out, or go on with it where the journal says it stands."""
+    from cutover.app import check_fit, load_runbook, run_conductor  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.cli.log import speak  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
+
     agreed, settings = load_runbook(runbook), load_settings(config)
     check_fit(agreed, settings)
     if dry_run:
         _plan(agreed)
         return
+    speak()
     ended = run_conductor(agreed, settings)
     say(f"{agreed.name}: {ended.phase} after entry {ended.run.seq}")
     if ended.phase is Phase.ABORTED:

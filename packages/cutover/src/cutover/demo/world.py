@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from cutover.conductor.service import ADDRESS_FILE
+from cutover.conductor.address import ADDRESS_FILE
 from cutover.demo.processes import DemoError, Processes
 
 START_SECONDS: Final = 30.0
