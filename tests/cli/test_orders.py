@@ -149,6 +149,17 @@ def copy(world, tmp_path):
     return target
 
 
+def test_without_a_conductor_status_reads_the_journal(copy, cutover):
+    """Code 5 while the run is not over; nothing is guessed where there is no journal either."""
+    said = cutover("status", "--data", copy.parent)
+    assert said.code == 5
+    assert "| next: " in said.out
+    assert "no conductor runs" in said.err
+    copy.unlink()
+    said = cutover("status", "--data", copy.parent)
+    assert (said.code, said.out) == (5, "")
+
+
 def test_a_sound_journal_verifies_and_an_altered_one_is_code_4(copy, cutover):
     """`verify-log` names the first bad entry."""
     found = json.loads(cutover("verify-log", copy, "--json").out)

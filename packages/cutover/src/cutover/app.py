@@ -39,7 +39,7 @@ from cutover.conductor.plane_client import HttpPlane
 from cutover.conductor.postchecks import PostChecks
 from cutover.conductor.preconditions import LOOPBACK, Preconditions
 from cutover.conductor.probes import Probes
-from cutover.conductor.recovery import recover
+from cutover.conductor.recovery import adopted, recover
 from cutover.conductor.reference import HttpReference
 from cutover.conductor.service import Parts, serve
 from cutover.decision.fact import Entry
@@ -345,6 +345,20 @@ def _conductor_known(settings: Settings) -> str:
         if port:
             return url_of(conductor.host, port)
         raise ConfigurationError(f"{error}; or configure gateway.conductor") from error
+
+
+def remembered(data: Path) -> tuple[Runbook, Run]:
+    """What a run's journal tells, without a conductor.
+
+    Raises:
+        CutoverError: there is no journal, or it cannot be trusted.
+    """
+    with Journal.open_read_only(data / JOURNAL_FILE) as reader:
+        begun = adopted(reader)
+        if begun is None:
+            raise ConfigurationError(f"{reader.path} is empty: no run was begun there")
+        runbook = load_text(begun.runbook, "the adopted runbook")
+        return runbook, recover(reader, runbook)
 
 
 def run_gateway(settings: Settings) -> int:
