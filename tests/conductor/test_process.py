@@ -14,12 +14,12 @@ from cutover.evidence.observation import Started, Stopped
 from cutover.journal.store import Journal
 from cutover.runbook.load import load_text
 
-DOWN_SECONDS = 1.5
+DOWN_SECONDS = 1.2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_good_order(tmp_path, number):
-    """Exit 0 within seconds though a gateway waits for a table; `Stopped` is the last entry."""
+    """Exit 0 within seconds though a gateway waits up to 20 s for a table; `Stopped` comes last."""
     with Theatre(tmp_path) as world:
         world.planes("--tee")
         child = world.conductor()
@@ -28,7 +28,7 @@ def test_a_signal_ends_it_in_good_order(tmp_path, number):
         began = time.monotonic()
         child.send_signal(number)
         assert child.wait(10) == 0, world.story()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 8
         assert world.entries()[-1].fact == Stopped("stopped by a signal")
         assert not (world.data / "conductor.json").exists()
         assert world.cli("status").returncode == 5
@@ -40,7 +40,7 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path):
     chance = random.Random(20_260_223)
     with Theatre(tmp_path) as world:
         world.planes("--tee")
-        for _ in range(4):  # somewhere between the first line of Python and the first entry
+        for _ in range(3):  # somewhere between the first line of Python and the first entry
             child = world.start("conductor", *CUTOVER, "run", str(world.runbook),
                                 "--config", str(world.config))  # fmt: skip
             time.sleep(chance.uniform(0.2, 0.9))
