@@ -4,11 +4,12 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from pydantic import SecretStr
 
 from conductor.doubles import DEMO, PHASED
 from conductor.test_recovery import ADOPTED
 from conductor.theatre import Theatre
-from cutover.app import JOURNAL_FILE, _begun, check_fit, gateway_config, seal
+from cutover.app import JOURNAL_FILE, _begun, check_fit, gateway_config, seal, secret_values
 from cutover.conductor.address import PORT_FILE
 from cutover.conductor.credentials import read_or_make
 from cutover.errors import ConfigurationError, CutoverError
@@ -104,3 +105,12 @@ def test_no_secret_gets_into_an_archive(tmp_path, secret):
     with pytest.raises(CutoverError, match=rf"\b{named}\b") as caught:
         seal(data / JOURNAL_FILE, settings)
     assert said not in str(caught.value)
+
+
+def test_a_key_too_short_to_be_told_from_chance_does_not_stop_a_run(tmp_path):
+    """It would be found in any hash; a plane's old short key is used all the same."""
+    settings = configured(tmp_path)
+    plane = settings.planes["phala"].model_copy(update={"key": SecretStr("k1")})
+    short = settings.model_copy(update={"planes": {**settings.planes, "phala": plane}})
+    assert "planes.phala" not in secret_values(short)
+    assert "planes.hetzner" in secret_values(short)

@@ -49,6 +49,7 @@ from cutover.evidence.observation import Adopted, PostCheckSeen, Started
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
 from cutover.journal import archive, schema
+from cutover.journal.leak import SECRET_BYTES_MIN
 from cutover.journal.redecide import redecide
 from cutover.journal.store import Journal
 from cutover.runbook.document import Runbook
@@ -271,7 +272,10 @@ def _gateway_access(gateway: GatewaySettings | None) -> GatewayAccess | None:
 
 
 def secret_values(settings: Settings) -> dict[str, str]:
-    """Every secret of the configuration by name, to make sure that none is in an archive."""
+    """Every secret of the configuration by name, to make sure that none is in an archive.
+
+    A key too short to be told from chance cannot be looked for, and is left out.
+    """
     found = {f"planes.{name}": _key(plane) for name, plane in settings.planes.items()}
     for name in (OPERATOR_FILE, GATEWAY_FILE):
         if (file := settings.conductor.data / name).exists():
@@ -281,7 +285,7 @@ def secret_values(settings: Settings) -> dict[str, str]:
         found["gateway.key"] = gateway.key.get_secret_value()
         if gateway.webhook_secret is not None:
             found["gateway.webhook_secret"] = gateway.webhook_secret.get_secret_value()
-    return found
+    return {name: value for name, value in found.items() if len(value) >= SECRET_BYTES_MIN}
 
 
 def seal(journal: Path, settings: Settings | None, output: Path | None = None) -> tuple[Path, str]:

@@ -23,7 +23,6 @@ from pydantic import (
 )
 
 from cutover.errors import ConfigurationError
-from cutover.journal.leak import SECRET_BYTES_MIN
 from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.lines import key_lines, line_of
 
@@ -201,12 +200,9 @@ def _fault(path: Path, lines: Mapping[tuple[str | int, ...], int], details: Any)
     return f"{path}:{line}: {'.'.join(map(str, details['loc']))}: {details['msg']}"
 
 
-_SECRET: Final = re.compile(rf"[\x21-\x7e]{{{SECRET_BYTES_MIN},256}}")
-"""What a header can carry, and long enough to be found if it ever stood in the archive."""
-_UNFIT: Final = (
-    f"is shorter than {SECRET_BYTES_MIN} characters, longer than 256, or has some that no header "
-    "may carry"
-)
+_SECRET: Final = re.compile(r"[\x21-\x7e]{1,256}")
+"""What a header can carry."""
+_UNFIT: Final = "is empty, longer than 256 characters, or has some that no header may carry"
 
 
 class _Resolver:

@@ -58,7 +58,9 @@ def parse_report(body: bytes, keys: dict[str, str]) -> GatewayReport:
         raise msgspec.ValidationError(f"report of {len(body)} bytes, at most {REPORT_BYTES_MAX}")
     said = msgspec.json.decode(body, type=NodeReport)
     match = bool(keys) and all(
-        hmac.compare_digest(said.key_proofs.get(plane, ""), key_proof(key, said.boot))
+        hmac.compare_digest(
+            said.key_proofs.get(plane, "").encode(), key_proof(key, said.boot).encode()
+        )
         for plane, key in keys.items()
     )
     return GatewayReport(
