@@ -11,7 +11,7 @@ from cutover.gateway.answers import encode, error_answer, json_answer
 from cutover.gateway.asked import AgentBody, UnreadableError, read_agent
 from cutover.gateway.exchange import Exchange, IntentExchange, fate
 from cutover.gateway.message import Answer, Request
-from cutover.gateway.process import forward
+from cutover.gateway.process import forward, framing
 from cutover.routing.classify import classify
 from cutover.runbook.intent import RISK_OF, Intent
 
@@ -101,10 +101,10 @@ def take(board: "Board", client: "Client", request: Request, body: bytes) -> Non
         return
     author = asked.userId or USER_DEFAULT
     deadline_ms = min(DEADLINE_MS, board.deadlines_ms[intent._value_])
+    asking = _process_body(asked, text, author)
     forward(
-        board, client, request, AgentExchange, intent=intent, author=author,
-        content_type=b"application/json", body=_process_body(asked, text, author),
-        deadline_ms=deadline_ms,
+        board, client, request, AgentExchange, intent, author,
+        framing(b"application/json", len(asking)), asking, deadline_ms,
     )  # fmt: skip
 
 
@@ -161,13 +161,13 @@ def take_status(
     plane = standing.active
     until, status, said = board.statuses.get(plane.name, (0.0, 503, b""))
     if until > board.loop.time():
-        client.reply(json_answer(status, said, client.closing_line()))
+        client.reply(json_answer(status, said, client.ending))
     elif board.in_flight >= board.limits.in_flight:
         client.say(503, "the gateway is at its limit", "overloaded")
     else:
         exchange = StatusExchange(board, client, plane, plane.ready, STATUS_DEADLINE_MS)
         client.exchange = exchange
-        exchange.begin(money=False)
+        exchange.begin(False)
 
 
 def _process_body(asked: AgentBody, text: str, author: str) -> bytes:

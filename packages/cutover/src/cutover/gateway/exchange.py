@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.answers import JSON, error_answer, status_line
+from cutover.gateway.heads import HEAD_END
 from cutover.gateway.outcomes import outcome_of
+from cutover.gateway.page import OUTCOME_INDEX
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 
 if TYPE_CHECKING:
@@ -41,8 +43,9 @@ class Exchange:
         deadline_ms: until the answer is given up.
     """
 
-    done = False
-    _upstream: "Upstream | None" = None
+    __slots__ = (
+        "_board", "_client", "_deadline_ms", "_message", "_pool", "_upstream", "done",
+    )  # fmt: skip
 
     def __init__(
         self, board: "Board", client: "Client", pool: "PlanePool", message: bytes,
@@ -53,6 +56,8 @@ class Exchange:
         self._pool = pool
         self._message = message
         self._deadline_ms = deadline_ms
+        self._upstream: Upstream | None = None
+        self.done = False
 
     # what kinds differ in
 
@@ -74,7 +79,7 @@ class Exchange:
 
     # from the route
 
-    def begin(self, *, money: bool) -> None:
+    def begin(self, money: bool) -> None:
         """Send the message, now or when a connection is there."""
         self._board.hold(self, self._deadline_ms)
         upstream = self._pool.take(money)
@@ -110,7 +115,7 @@ class Exchange:
         self._board.release(self, self._deadline_ms)
         client = self._client
         if client is not None:
-            client.reply(self.render(answer, body, client.closing_line()))
+            client.reply(self.render(answer, body, client.ending))
         self.settle_answer(answer.status, body)
 
     def broken(self, detail: str) -> None:
@@ -147,18 +152,31 @@ class Exchange:
         self._finish()
         client = self._client
         if client is not None:
-            client.reply(self.apology(outcome, detail, client.closing_line()))
+            client.reply(self.apology(outcome, detail, client.ending))
         self.settle(outcome)
 
 
 class IntentExchange(Exchange):
-    """A text on its way to the plane that the table chose for its intent."""
+    """A text on its way to the plane that the table chose for its intent.
 
-    def route(
-        self, intent: Intent, way: "Way[PlanePool]", standing: "Standing[PlanePool]",
-        request_id: bytes,
+    Args:
+        board: of the worker.
+        client: who asked.
+        message: complete, ready to be sent.
+        deadline_ms: until the answer is given up.
+        intent: of the text.
+        way: that was chosen.
+        standing: the table by which it was chosen.
+        request_id: that the plane and the client are told.
+    """
+
+    __slots__ = ("_intent", "_request_id", "_standing", "_way")
+
+    def __init__(
+        self, board: "Board", client: "Client", message: bytes, deadline_ms: int, intent: Intent,
+        way: "Way[PlanePool]", standing: "Standing[PlanePool]", request_id: bytes,
     ) -> None:  # fmt: skip
-        """Say why it goes where it goes; to be called before it begins."""
+        super().__init__(board, client, way.plane, message, deadline_ms)
         self._intent = intent
         self._way = way
         self._standing = standing
@@ -174,10 +192,9 @@ class IntentExchange(Exchange):
         if not opening:
             if answer.status in {204, 304}:
                 return b"%b%b%b\r\n" % (status_line(answer.status), self.signature(), close)
-            opening = answer.opening = _opening(answer)
-        return b"%b%b%b\r\n%bcontent-length: %d\r\n\r\n%b" % (
-            opening, self._way.signature, self._request_id, close, len(body), body,
-        )  # fmt: skip
+            opening = answer.opening = _opening(answer, len(body))
+        ending = b"\r\n%b\r\n" % close if close else HEAD_END
+        return b"".join((opening, self._way.signature, self._request_id, ending, body))
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
         """Say what is known about the request's fate."""
@@ -186,18 +203,20 @@ class IntentExchange(Exchange):
 
     def settle(self, outcome: Outcome) -> None:
         """Count it."""
-        self._board.count(self._standing.version, self._way.cell, outcome)
+        cell = self._way.cell + OUTCOME_INDEX[outcome._value_]
+        self._board.tally.count(self._standing.version, cell)
 
     def settle_answer(self, status: int, body: bytes) -> None:
         """Judge the answer by its content, and count it."""
-        outcome = outcome_of(self._intent, status, body)
-        self._board.count(self._standing.version, self._way.cell, outcome)
+        self.settle(outcome_of(self._intent, status, body))
 
 
-def _opening(answer: "Answer") -> bytes:
+def _opening(answer: "Answer", length: int) -> bytes:
     """The first lines of our answer, as far as they come from the plane's."""
     passed = [b"%b: %b\r\n" % (n, v) for n, v in answer.headers if n.lower() in _PASSED]
-    return status_line(answer.status) + (b"".join(passed) or JSON)
+    return b"%b%bcontent-length: %d\r\n" % (
+        status_line(answer.status), b"".join(passed) or JSON, length,
+    )  # fmt: skip
 
 
 def fate(outcome: Outcome, plane: str, detail: str, intent: Intent) -> tuple[int, str, str]:

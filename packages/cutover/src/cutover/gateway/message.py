@@ -1,7 +1,15 @@
 """A request's head as a client sent it and what may be carried over from it; an answer's head."""
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cutover.gateway.board import Board
+    from cutover.gateway.client import Client
+
+    Route = Callable[[Board, Client, "Request", bytes], None]
 
 PLAIN: Final = 0  # nearly every request has it
 SPECIAL: Final = 1  # needs a closer look
@@ -46,6 +54,8 @@ class Request:
         special: whether there is a header that needs a closer look.
         repeated: a header that came twice and must not, or empty.
         length: bytes of the body, once the head is remembered.
+        route: that takes such requests; set when the head is whole.
+        framing: what a plane is told of type and length of the body; kept by the route.
     """
 
     # Class attributes are the defaults: most requests never touch them, and none pays for them.
@@ -56,6 +66,8 @@ class Request:
     special = False
     repeated = b""
     length = 0
+    framing = b""
+    route: "Route"
 
     def __init__(self) -> None:
         self.fields: dict[bytes, bytes] = {}

@@ -63,7 +63,10 @@ def outcome_of(intent: Intent, status: int, body: bytes) -> Outcome:
         text = _DECODE(body).response
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Outcome.UNKNOWN
-    return _of_text(intent, text.lstrip())
+    text = text.lstrip()
+    if intent._value_ in _EASY and text[:1] not in _TELLING:
+        return Outcome.OK if text else Outcome.UNKNOWN
+    return _of_text(intent, text)
 
 
 def names_transaction(text: str) -> bool:
@@ -79,8 +82,6 @@ def names_transaction(text: str) -> bool:
 
 
 def _of_text(intent: Intent, text: str) -> Outcome:
-    if intent._value_ in _EASY and text[:1] not in _TELLING:
-        return Outcome.OK if text else Outcome.UNKNOWN
     if intent._value_ in _CAREFUL and "unknown" in text.lower() and _UNSURE.search(text):
         return Outcome.TIMEOUT_UNKNOWN
     if text.startswith(_DECLINED):

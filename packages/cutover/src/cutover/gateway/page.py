@@ -30,6 +30,7 @@ from cutover.runbook.stage import ALL_BP
 
 INTENTS: Final = tuple(Intent)
 OUTCOMES: Final = tuple(Outcome)
+OUTCOME_INDEX: Final = {outcome.value: index for index, outcome in enumerate(OUTCOMES)}
 PLANES: Final = 2
 SLOTS: Final = 16
 TABLE_BYTES_MAX: Final = 64 * 1024

@@ -36,7 +36,7 @@ class PlanePool:
     def __init__(self, name: str, endpoint: PlaneEndpoint, board: "Board") -> None:
         self.name = name
         self.url = endpoint.url
-        self.write_soon = board.write_soon
+        self.writer = board.writer
         self.answer_bytes = board.limits.answer_bytes
         self.heads: Heads[Answer] = Heads()
         self._address = address_of(endpoint.url)

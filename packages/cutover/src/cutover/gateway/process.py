@@ -7,7 +7,9 @@ from cutover.evidence.outcome import Outcome
 from cutover.gateway.answers import PAUSED_RETRY_SECONDS
 from cutover.gateway.asked import UnreadableError, read_process
 from cutover.gateway.exchange import IntentExchange
+from cutover.gateway.heads import HEAD_END
 from cutover.gateway.message import Request
+from cutover.gateway.page import OUTCOME_INDEX
 from cutover.gateway.standing import NO_BUCKET
 from cutover.routing.classify import classify
 from cutover.runbook.intent import Intent
@@ -37,17 +39,24 @@ def take(board: "Board", client: "Client", request: Request, body: bytes) -> Non
         client.say(400, str(error), "malformed")
         return
     intent = intent_of(asked.text)
-    content_type = request.fields.get(b"content-type", b"application/json")
+    if not request.framing:
+        content_type = request.fields.get(b"content-type", b"application/json")
+        request.framing = framing(content_type, len(body))
     deadline_ms = board.deadlines_ms[intent._value_]
     forward(
-        board, client, request, IntentExchange, intent=intent, author=asked.author or "",
-        content_type=content_type, body=body, deadline_ms=deadline_ms,
+        board, client, request, IntentExchange, intent, asked.author or "",
+        request.framing, body, deadline_ms,
     )  # fmt: skip
+
+
+def framing(content_type: bytes, length: int) -> bytes:
+    """Header lines about a body; the request id is to follow."""
+    return b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: " % (content_type, length)
 
 
 def forward(
     board: "Board", client: "Client", request: Request, kind: type[IntentExchange],
-    *, intent: Intent, author: str, content_type: bytes, body: bytes, deadline_ms: int,
+    intent: Intent, author: str, framing: bytes, body: bytes, deadline_ms: int,
 ) -> None:  # fmt: skip
     """Send a classified text to its plane, unless the table or a limit forbids it."""
     standing = board.standing()
@@ -55,24 +64,23 @@ def forward(
         client.say(503, "this gateway has no routing table yet; nothing was sent", "no_table")
         return
     way, bucket = standing.choose(intent, author)
-    version = standing.version
     if way.refusal is not None:
-        board.count(version, way.cell, Outcome.REFUSED)
+        board.tally.count(standing.version, way.cell + OUTCOME_INDEX[Outcome.REFUSED.value])
         client.say(503, way.refusal, "payments_paused", _PAUSED_HEADERS)
         return
     if board.in_flight >= board.limits.in_flight:
-        board.count(version, way.cell, Outcome.SHED)
+        board.tally.count(standing.version, way.cell + OUTCOME_INDEX[Outcome.SHED.value])
         client.say(503, "the gateway is at its limit; nothing was sent", "overloaded")
         return
-    carried, request_id = b"", b""
     if request.special:
         carried, request_id = request.passed()
-    request_id = request_id or board.fresh_id()
-    message = b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b" % (
-        way.plane.process, content_type, len(body), request_id, carried, body,
-    )  # fmt: skip
-    exchange = client.exchange = kind(board, client, way.plane, message, deadline_ms)
-    exchange.route(intent, way, standing, request_id)
+        request_id = request_id or board.fresh_id()
+        ending = b"\r\n%b\r\n" % carried
+    else:
+        request_id, ending = board.fresh_id(), HEAD_END
+    message = b"".join((way.plane.process, framing, request_id, ending, body))
+    exchange = kind(board, client, message, deadline_ms, intent, way, standing, request_id)
+    client.exchange = exchange
     if bucket != NO_BUCKET:
-        board.tally.converse(version, way.pair, bucket)
-    exchange.begin(money=way.money)
+        board.tally.converse(way.pair, bucket)
+    exchange.begin(way.money)

@@ -3,7 +3,6 @@
 from cutover.gateway.page import (
     ADOPTED,
     BITMAP_BYTES,
-    BITMAP_WORDS,
     BITMAPS,
     BLOCK_HEAD,
     CELLS,
@@ -24,6 +23,7 @@ class Tally:
         self._bytes = page.bytes
         self._block = page.block_at(worker)
         self._slots = self._block + BLOCK_HEAD
+        self._bitmaps_at = 0  # in bytes; those of the version adopted last
 
     def adopt(self, version: int) -> None:
         """Open the counters of a table version, then say that it is in force here."""
@@ -34,6 +34,7 @@ class Tally:
             start, size = (slot + 1) * 8, CELLS * 8 + BITMAPS * BITMAP_BYTES
             self._bytes[start : start + size] = bytes(size)
             words[slot] = version
+        self._bitmaps_at = (slot + _BITMAPS) * 8
         words[self._block + ADOPTED] = version
 
     def count(self, version: int, cell: int) -> None:
@@ -45,13 +46,12 @@ class Tally:
         else:
             words[self._block + LOST] += 1
 
-    def converse(self, version: int, pair: int, bucket: int) -> None:
-        """A conversation in that bucket was sent to that plane with that intent."""
-        slot = self._slots + (version % SLOTS) * SLOT_WORDS
-        if self._words[slot] == version:
-            self._bytes[((slot + _BITMAPS + pair * BITMAP_WORDS) << 3) + (bucket >> 3)] |= 1 << (
-                bucket & 7
-            )
+    def converse(self, pair: int, bucket: int) -> None:
+        """A conversation in that bucket was sent to that plane with that intent.
+
+        It counts for the version adopted last, by which it was routed a moment ago.
+        """
+        self._bytes[self._bitmaps_at + pair * BITMAP_BYTES + (bucket >> 3)] |= 1 << (bucket & 7)
 
     def lose(self) -> None:
         """An outcome could not be recorded; said, so that nobody takes the counts for whole."""

@@ -19,6 +19,8 @@ from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
 from cutover.gateway.message import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cutover.gateway.exchange import Exchange
     from cutover.gateway.pool import PlanePool
 
@@ -34,14 +36,16 @@ class Upstream(Protocol):
 
     __slots__ = (
         "_answer", "_chunks", "_complete", "_exchange", "_head_done", "_heads", "_keep", "_parser",
-        "_pool", "_received", "_size", "_surplus", "_transport", "since",
+        "_pool", "_received", "_size", "_surplus", "_transport", "_write", "since",
     )  # fmt: skip
 
     def __init__(self, pool: "PlanePool") -> None:
         self._pool = pool
         self._heads = pool.heads
         self._parser = httptools.HttpResponseParser(self)
-        self._transport: Transport = cast("Transport", None)  # set by connection_made
+        # set by connection_made
+        self._transport: Transport = cast("Transport", None)
+        self._write: Callable[[bytes], None] = cast("Callable[[bytes], None]", None)
         self._exchange: Exchange | None = None
         self.since = 0.0
         self._reset()
@@ -61,7 +65,7 @@ class Upstream(Protocol):
     def carry(self, exchange: "Exchange", message: bytes) -> None:
         """Send the exchange's message, in one write."""
         self._exchange = exchange
-        self._pool.write_soon(self._transport, message)
+        self._write(message)
 
     def drop(self) -> None:
         """Close at once; whatever the plane still says is not wanted."""
@@ -73,6 +77,7 @@ class Upstream(Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin."""
         self._transport = cast("Transport", transport)
+        self._write = self._pool.writer(self._transport)
         self._pool.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -76,7 +76,7 @@ def take(board: "Board", client: "Client", request: Request, body: bytes) -> Non
         message = _message(plane.base, plane.host, request, body)
         exchange = WebhookExchange(board, client, plane, message, DEADLINE_MS)
         client.exchange = exchange
-        exchange.begin(money=True)  # what it sets off is not known here
+        exchange.begin(True)  # what it sets off is not known here
 
 
 def _message(base: bytes, host: bytes, request: Request, body: bytes) -> bytes:

@@ -70,7 +70,7 @@ async def serve(start: Start) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     board.standing()
-    surface = Surface(board)
+    surface = Surface()
     listener = socket.socket(fileno=start.listener)
     server = await loop.create_server(lambda: Client(board, surface), sock=listener, backlog=1024)
     gc.freeze()
