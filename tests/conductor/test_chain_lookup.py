@@ -13,17 +13,29 @@ from cutover.conductor.chain_lookup import NearChain
 HASH = "8VJ5qJ7mVxTkXr2pBq1b3n4c5d6e7f8g9hAjBkCmDnEp"
 
 
+NOW_MS = 1_800_000_000_000
+
+
+def made(ms):
+    return 200, {"result": {"header": {"timestamp_nanosec": str(ms * 1_000_000)}}}
+
+
+BLOCK = made(NOW_MS)
+
+
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
     monkeypatch.setattr(chain_lookup, "PAUSE_SECONDS", 0)
 
 
 @contextlib.asynccontextmanager
-async def chain(*answers, more=()):
+async def chain(*answers, more=(), block=BLOCK):
     """A chain whose provider gives these answers in turn, the last one for ever."""
     left = list(answers)
 
-    def asked(_):
+    def asked(request):
+        if request.json()["method"] == "block":
+            return block
         return left.pop(0) if len(left) > 1 else left[0]
 
     async with Peer({"POST /": asked}) as peer, httpx.AsyncClient() as client:
@@ -35,7 +47,7 @@ def result(**changes):
         "final_execution_status": "FINAL",
         "status": {"SuccessValue": ""},
         "transaction": {"hash": HASH, "signer_id": "payer.near"},
-        "transaction_outcome": {},
+        "transaction_outcome": {"block_hash": "B1"},
         "receipts_outcome": [{"outcome": {"status": {"SuccessValue": ""}}}],
     }
     return 200, {"jsonrpc": "2.0", "id": "cutover", "result": {**good, **changes}}
@@ -48,7 +60,10 @@ def unknown(name="UNKNOWN_TRANSACTION"):
 async def test_final_and_good_is_good():
     """The signer is named for the audit."""
     async with chain(result()) as (near, peer):
-        assert await near.transaction(HASH) == (True, "final on chain, signed by payer.near")
+        assert await near.transaction(HASH, NOW_MS) == (
+            True,
+            "final on chain, signed by payer.near",
+        )
     asked = peer.seen[0].json()
     assert asked["method"] == "EXPERIMENTAL_tx_status"
     assert asked["params"] == {
@@ -69,7 +84,7 @@ async def test_final_and_good_is_good():
 async def test_a_failure_anywhere_is_a_failure(changes):
     """A top-level success can hide a failed receipt; both are looked at."""
     async with chain(result(**changes)) as (near, peer):
-        ok, text = await near.transaction(HASH)
+        ok, text = await near.transaction(HASH, NOW_MS)
     assert ok is False
     assert "failed" in text
     assert len(peer.seen) == 1
@@ -105,7 +120,7 @@ async def test_a_failure_anywhere_is_a_failure(changes):
 async def test_what_is_not_said_clearly_cannot_be_told(answer):
     """Unknown is neither good nor failed, and it is asked again a few times."""
     async with chain(answer) as (near, peer):
-        ok, text = await near.transaction(HASH)
+        ok, text = await near.transaction(HASH, NOW_MS)
     assert ok is None
     assert text
     assert len(peer.seen) == chain_lookup.TRIES
@@ -114,23 +129,23 @@ async def test_what_is_not_said_clearly_cannot_be_told(answer):
 async def test_it_may_take_a_moment_to_become_final():
     """A transaction that is on its way is looked at again."""
     async with chain(unknown(), result(final_execution_status="NONE"), result()) as (near, _):
-        assert (await near.transaction(HASH))[0] is True
+        assert (await near.transaction(HASH, NOW_MS))[0] is True
 
 
 async def test_another_provider_may_know():
     """Unknown at one provider is no proof of absence."""
     async with (
-        Peer({"POST /": result()}) as second,
+        chain(result()) as (_, second),
         chain(unknown(), more=[second.url + "/"]) as (near, _),
     ):
-        assert (await near.transaction(HASH))[0] is True
+        assert (await near.transaction(HASH, NOW_MS))[0] is True
 
 
 async def test_no_provider_knows_nothing():
     """Nobody asked, nobody vouched."""
     async with httpx.AsyncClient() as client:
-        assert (await NearChain([], client, "x").transaction(HASH))[0] is None
-        assert (await NearChain([refused_url()], client, "x").transaction(HASH))[0] is None
+        assert (await NearChain([], client, "x").transaction(HASH, NOW_MS))[0] is None
+        assert (await NearChain([refused_url()], client, "x").transaction(HASH, NOW_MS))[0] is None
 
 
 async def test_a_silent_provider_does_not_hold_the_run(monkeypatch):
@@ -138,4 +153,30 @@ async def test_a_silent_provider_does_not_hold_the_run(monkeypatch):
     monkeypatch.setattr(chain_lookup, "DEADLINE_MS", 30)
     async with chain(lambda: None) as (near, peer):
         peer.routes["POST /"] = lambda _: asyncio.sleep(20, result())
-        assert (await near.transaction(HASH))[0] is None
+        assert (await near.transaction(HASH, NOW_MS))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("block", "ok"),
+    [
+        (made(NOW_MS - 119_000), True),
+        (made(NOW_MS - 121_000), False),
+        (made(NOW_MS - 86_400_000), False),
+        ((200, {"result": {"header": {}}}), None),
+        ((200, {"result": {"header": {"timestamp_nanosec": "soon"}}}), None),
+        ((500, made(NOW_MS)[1]), None),
+    ],
+)
+async def test_a_good_transaction_of_long_ago_is_no_payment_of_now(block, ok):
+    """Two minutes for clocks that differ; without the block's time it cannot be told."""
+    async with chain(result(), block=block) as (near, _):
+        assert (await near.transaction(HASH, NOW_MS))[0] is ok
+
+
+async def test_somebody_else_s_transaction_is_no_payment():
+    """The signer must be the account that pays."""
+    async with chain(result(transaction={"hash": HASH, "signer_id": "mallory.near"})) as (near, _):
+        ok, text = await near.transaction(HASH, NOW_MS)
+    assert ok is False
+    assert "mallory.near" in text
+    assert "near_sender" in text

@@ -22,7 +22,7 @@ class Chain:
     def __init__(self, *verdict):
         self.verdict, self.asked = verdict, []
 
-    async def transaction(self, reference):
+    async def transaction(self, reference, not_before_ms):
         self.asked.append(reference)
         return self.verdict
 
@@ -47,7 +47,8 @@ def made(chain=None, runbook=DEMO, answer=PAID):
     plane, inspector = Scripted("phala"), Inspector()
     plane.answers["process"] = (0, answer)
     texts = {intent: f"{intent} a/b" for intent in Intent}
-    return Gatherer(runbook, loop, plane, texts, chain, inspector), loop, plane, inspector, ticks
+    gatherer = Gatherer(runbook, loop, plane, texts, chain, inspector, ticks.wall_ms)
+    return gatherer, loop, plane, inspector, ticks
 
 
 async def test_each_precondition_is_looked_at_once_and_rests():

@@ -58,7 +58,7 @@ class Chain:
     def __init__(self, ok):
         self.ok = ok
 
-    async def transaction(self, reference):
+    async def transaction(self, reference, not_before_ms):
         assert reference == HASH
         return self.ok, "said the chain"
 

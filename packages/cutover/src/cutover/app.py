@@ -218,7 +218,9 @@ def _parts(
         loop=loop,
         nodes=nodes,
         probes=Probes(runbook, planes, HttpReference(url, client) if url else None, loop.submit),
-        gatherer=Gatherer(runbook, loop, planes[1], settings.texts(), chain, inspector),
+        gatherer=Gatherer(
+            runbook, loop, planes[1], settings.texts(), chain, inspector, clock.wall_ms
+        ),
         api=build_api(loop, nodes, tokens, keys, lambda after: _entries(journal.path, after)),
         listener=listen(settings.conductor.host, settings.conductor.port, journal.path.parent),
         data=settings.conductor.data,

@@ -20,6 +20,8 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from cutover.errors import ConfigurationError
@@ -79,7 +81,7 @@ class ConductorSettings(_Table):
         data: directory of the run: journal, tokens, address, archive.
         near_rpc: NEAR RPC providers for looking transactions up, asked in order; without any, a
             payment is believed in a rehearsal only.
-        near_sender: account that signs payments; NEAR wants it for a look-up.
+        near_sender: account that signs payments; needed with near_rpc, and must be the signer.
         reference_url: our own connectivity: neither plane, and below 500 when we are online;
             without it a plane's silence cannot be told from our own.
     """
@@ -88,8 +90,15 @@ class ConductorSettings(_Table):
     port: int = Field(default=0, ge=0, le=65535)
     data: Path = Path(".cutover")
     near_rpc: tuple[Url, ...] = ()
-    near_sender: str = "unknown.near"
+    near_sender: str = Field(default="", validate_default=True)
     reference_url: Url | None = None
+
+    @field_validator("near_sender")
+    @classmethod
+    def _named(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("near_rpc") and not value:
+            raise ValueError("expected the account that signs payments, since near_rpc is given")
+        return value
 
 
 class GatewaySettings(Secret):

@@ -3,6 +3,8 @@
 One thing at a time, and only while it is wanted; what comes back is an observation like any other.
 """
 
+from collections.abc import Callable
+
 from cutover.conductor.loop import Loop
 from cutover.conductor.ports import Chain, Inspector, PlaneClient
 from cutover.decision.wanted import Wanted
@@ -22,6 +24,7 @@ class Gatherer:
         texts: what is said to the candidate for each live intent.
         chain: where a named transaction is looked up; None when none is configured.
         inspector: preconditions and post-cutover checks.
+        wall_ms: the wall clock, to tell a payment of now from one of long ago.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Gatherer:
         texts: dict[Intent, str],
         chain: Chain | None,
         inspector: Inspector,
+        wall_ms: Callable[[], int],
     ) -> None:
         self._runbook = runbook
         self._loop = loop
@@ -39,6 +43,7 @@ class Gatherer:
         self._texts = texts
         self._chain = chain
         self._inspector = inspector
+        self._wall_ms = wall_ms
 
     async def run(self) -> None:
         """Gather until cancelled."""
@@ -64,13 +69,14 @@ class Gatherer:
         # After a crash the same execution has the same key, so that the plane does not pay again.
         key = f"live-{run.id}-{run.generation}-{intent}-{seen.seq if seen is not None else 0}"
         deadline = self._runbook.timing.live_intent_deadline_ms
+        oldest_ms = self._wall_ms() - self._runbook.live_intent_gate().max_age_ms
         answer = await self._candidate.process(self._texts[intent], deadline, idempotency_key=key)
         found = read_live(self._candidate.name, intent, answer)
         if not found.ok or intent is not Intent.PAY:
             return found
-        return await self._settled(found)
+        return await self._settled(found, oldest_ms)
 
-    async def _settled(self, found: LiveIntent) -> LiveIntent:
+    async def _settled(self, found: LiveIntent, oldest_ms: int) -> LiveIntent:
         """A payment counts once its transaction is final on the chain, where one can be asked."""
         reference = found.evidence["transaction"]
         if self._chain is None:
@@ -79,6 +85,6 @@ class Gatherer:
                 return LiveIntent(found.plane, found.intent, True, reasons, found.evidence)
             reasons = ("the transaction cannot be looked up: configure near_rpc",)
             return LiveIntent(found.plane, found.intent, False, reasons, found.evidence)
-        good, text = await self._chain.transaction(reference)
+        good, text = await self._chain.transaction(reference, oldest_ms)
         evidence = {**found.evidence, "chain": text}
         return LiveIntent(found.plane, found.intent, good is True, (*found.reasons, text), evidence)

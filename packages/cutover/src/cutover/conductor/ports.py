@@ -53,8 +53,8 @@ class Reference(Protocol):
 class Chain(Protocol):
     """The ledger on which payments are settled."""
 
-    async def transaction(self, reference: str) -> tuple[bool | None, str]:
-        """Whether a transaction is final and good; None when it could not be asked."""
+    async def transaction(self, reference: str, not_before_ms: int) -> tuple[bool | None, str]:
+        """Whether a transaction is final, good and no older; None when it cannot be told."""
         ...
 
 

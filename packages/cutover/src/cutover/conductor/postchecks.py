@@ -149,7 +149,8 @@ class PostChecks:
             reasons = (*found.reasons, "reported only: no near_rpc is configured")
             ok = self._runbook.rehearsal
             return _seen(PostCheckName.RECEIPT_TRANSACTION, ok, reasons, found.evidence)
-        good, text = await self._chain.transaction(found.evidence["transaction"])
+        oldest_ms = self._wall_ms() - self._runbook.live_intent_gate().max_age_ms
+        good, text = await self._chain.transaction(found.evidence["transaction"], oldest_ms)
         reasons = (*found.reasons, text)
         return _seen(PostCheckName.RECEIPT_TRANSACTION, good is True, reasons, found.evidence)
 
