@@ -1,7 +1,10 @@
 """The gateway beside its peers and beside the upstream alone, in one interleaved run.
 
-Subjects share one core, load and upstream the other. Rates of different runs, or of different
-machines, do not compare; the ratios of neighbouring runs do.
+Subjects share one core; load and upstream, and with them everything that the numbers are relative
+to, have the other. Rates of different runs, or of different machines, do not compare; the ratios of
+neighbouring runs do. Every contender does the same for each request: check the client's key, read
+the JSON body, find intent and sticky share (crc32), choose the plane, rewrite path and key, give a
+request id. HAProxy logs nothing; the gateway counts every outcome by intent, plane and table.
 """
 
 import asyncio
@@ -22,23 +25,38 @@ from lab import (
     TOKEN,
     BenchConductor,
     Responder,
-    Series,
     compiled,
     family,
-    load,
-    median_ratio,
     pinned,
     running,
     table,
 )
 from peers import CLIENT_KEY, SHARE_BP, envoy, haproxy, wait_for
+from pressure import Load, Patience, Series, added, at_rate, median_ratio, saturate
+from switching import BOUND_MS, Switched, Switching
 
 from cutover.gateway.config import GatewayConfig, PlaneEndpoint, from_json, to_json
 from cutover.gateway.node import run as run_node
 
 NAME = "gateway"
 OURS, STDLIB, DIRECT = "gateway (uvloop)", "gateway (stdlib loop)", "upstream alone"
+FRESH = "gateway (uvloop), every head another"
 HAPROXY, ENVOY = "HAProxy, JSON + map", "Envoy, JSON + Lua"
+RATE = 5_000
+
+
+@dataclass
+class Plan:
+    """How long to measure what."""
+
+    rounds: int
+    seconds: float
+    switches: int
+    patience: float
+
+
+QUICK = Plan(rounds=3, seconds=1.0, switches=6, patience=5.0)
+WHOLE = Plan(rounds=5, seconds=2.0, switches=20, patience=60.0)
 
 
 @dataclass
@@ -48,6 +66,11 @@ class Contender:
     name: str
     url: str
     pids: list[int]
+    ids: bool = False
+
+    def family(self) -> list[int]:
+        """All its processes."""
+        return [pid for first in self.pids for pid in family(first)]
 
 
 @dataclass
@@ -65,7 +88,7 @@ class Goal:
         met = self.value >= self.bound if self.at_least else self.value <= self.bound
         sign = "≥" if self.at_least else "≤"
         return {
-            "goal": self.name, "ratio": round(self.value, 3),
+            "goal": self.name, "median": round(self.value, 3),
             "spread": [round(self.least, 3), round(self.most, 3)],
             "wanted": f"{sign} {self.bound:g}", "met": met,
         }  # fmt: skip
@@ -73,33 +96,76 @@ class Goal:
 
 def run(quick: bool) -> dict[str, object]:
     """Measure; see the module's text."""
-    return asyncio.run(_run(3 if quick else 5, 1.0 if quick else 3.0, 8 if quick else 20))
+    return asyncio.run(_run(QUICK if quick else WHOLE))
 
 
-async def _run(rounds: int, seconds: float, switches: int) -> dict[str, object]:
+async def _run(plan: Plan) -> dict[str, object]:
     stack = contextlib.ExitStack()
     try:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         old, new = Responder(stack), Responder(stack)
         contenders, missing, conductors = await _start(stack, folder, old, new)
-        series = {c.name: Series(c.name) for c in contenders}
         own = [os.getpid(), old.process.pid, new.process.pid]
-        for _ in range(rounds):
-            for c in contenders:
-                pids = [pid for first in c.pids for pid in family(first)]
-                series[c.name].runs.append(await load(c.url, CLIENT_KEY, seconds, pids, own))
+        own += [pid for c in contenders for pid in c.family()]
+        patience = Patience(plan.patience)
+        full = await _saturated(contenders, own, plan, patience)
+        paced = await _paced(contenders, own, plan, patience, missing)
         ours = next(c for c in contenders if c.name == OURS)
-        switching = await _switch(ours, conductors[OURS], old, new, switches)
-        counted = await _counts(conductors[OURS], series[OURS], switching)
+        conductor, page = conductors[OURS], folder / "uvloop" / "page.bin"
+        switching = Switching(
+            ours.url, ours.pids[0], page, conductor, old, new, plan.switches, RATE
+        )  # fmt: skip
+        switched = await switching.by_conductor()
+        runs = [*full[OURS].runs, *full[FRESH].runs, *(paced[OURS].runs if paced else [])]
+        runs += [series.seen for series in switched]
+        counted = await _counts(conductor, patience.discarded[ours.url], runs)
+        switched += await switching.by_page()
     finally:
         await asyncio.to_thread(stack.close)  # the nodes say their last word to this loop
     return {
-        "upstream": "C epoll responder" if compiled() else "Python responder (no C compiler)",
+        "upstream": "C epoll responder" if compiled("upstream") else "Python (no C compiler)",
         "missing": missing,
-        "rows": [_row(s, series[DIRECT]) for s in series.values()],
-        "goals": [goal.row() for goal in _goals(series, switching)],
-        "switch": switching | counted,
+        "repeated because of other work on the machine": patience.repeated,
+        "rows": [_row(s, full[DIRECT]) for s in full.values()],
+        "at_5000_a_second": [_paced_row(s, paced[DIRECT]) for s in paced.values()],
+        "switch": [series.row() for series in switched],
+        "goals": [goal.row() for goal in _goals(full, paced, switched)],
+        "counted": counted,
     }
+
+
+async def _saturated(
+    contenders: list[Contender], own: list[int], plan: Plan, patience: Patience
+) -> dict[str, Series]:
+    series = {c.name: Series(c.name) for c in contenders}
+    for _ in range(plan.rounds):
+        for c in contenders:
+            pids = c.family()
+
+            async def once(c: Contender = c, pids: list[int] = pids) -> Load:
+                return await saturate(c.url, CLIENT_KEY, plan.seconds, pids, own, ids=c.ids)
+
+            series[c.name].runs.append(await patience.cleanest(c.url, once))
+    return series
+
+
+async def _paced(
+    contenders: list[Contender], own: list[int], plan: Plan, patience: Patience, missing: list[str]
+) -> dict[str, Series]:
+    if compiled("openloop") is None:
+        missing.append("latency at a fixed rate: needs a C compiler")
+        return {}
+    chosen = [c for c in contenders if not c.ids]
+    series = {c.name: Series(c.name) for c in chosen}
+    for _ in range(plan.rounds):
+        for c in chosen:
+            pids = c.family()
+
+            async def once(c: Contender = c, pids: list[int] = pids) -> Load:
+                return await at_rate(c.url, CLIENT_KEY, RATE, plan.seconds, pids, own)
+
+            series[c.name].runs.append(await patience.cleanest(c.url, once))
+    return series
 
 
 async def _start(
@@ -111,6 +177,8 @@ async def _start(
         conductor = await BenchConductor().start()
         contenders.append(await _gateway(stack, folder / loop, name, loop, conductor, old, new))
         conductors[name] = conductor
+    ours = next(c for c in contenders if c.name == OURS)
+    contenders.append(Contender(FRESH, ours.url, ours.pids, ids=True))
     peers: list[tuple[str, Callable[..., subprocess.Popen[str] | None]]]
     peers = [(HAPROXY, haproxy), (ENVOY, envoy)]
     for name, start in peers:
@@ -151,42 +219,10 @@ async def _gateway(
     return Contender(name, url, [process.pid])
 
 
-async def _switch(
-    ours: Contender, conductor: BenchConductor, old: Responder, new: Responder, times: int
-) -> dict[str, object]:
-    """Move everything to and fro under load; when does the last request reach the old plane?"""
-    gap = 0.25
-    seconds = times * gap * 2 + 1
-    pids = family(ours.pids[0])
-    loading = asyncio.create_task(load(ours.url, CLIENT_KEY, seconds, pids, []))
-    await asyncio.sleep(0.5)
-    late = []
-    for turn in range(times):
-        to_new = turn % 2 == 0
-        await conductor.apply(table(2 + turn, 10_000 if to_new else 0, everything=True))
-        await asyncio.sleep(gap)
-        if loading.done():
-            break  # this switch was not wholly under load
-        _, last_ns = (old if to_new else new).seen()
-        late.append((last_ns - conductor.handed_ns) / 1e6)
-    result = await loading
-    if not late:
-        raise RuntimeError("no switch happened under load; the machine is too busy to measure")
-    return {
-        "switches": len(late),
-        "last_arrival_ms_p50": round(statistics.median(late), 3),
-        "last_arrival_ms_max": round(max(late), 3),
-        "requests": result.requests,
-        "failed": result.errors,
-    }
-
-
-async def _counts(
-    conductor: BenchConductor, series: Series, switching: dict[str, object]
-) -> dict[str, object]:
+async def _counts(conductor: BenchConductor, discarded: int, runs: list[Load]) -> dict[str, object]:
     """Compare what the gateway reported with what its clients got; a few were cut at the end."""
     await asyncio.sleep(1.2)
-    answered = sum(run.requests for run in series.runs) + int(str(switching["requests"]))
+    answered = sum(run.requests for run in runs) + discarded
     return {"reported": conductor.counted, "answered": answered}
 
 
@@ -206,25 +242,45 @@ def _row(series: Series, direct: Series) -> dict[str, object]:
     }
 
 
-def _goals(series: dict[str, Series], switching: dict[str, object]) -> list[Goal]:
+def _paced_row(series: Series, direct: Series) -> dict[str, object]:
+    p50, p99 = added(series, direct, "p50_us"), added(series, direct, "p99_us")
+    return {
+        "name": series.name,
+        "p50_us": round(series.median("p50_us")),
+        "p99_us": round(series.median("p99_us")),
+        "added_p50_us": round(p50[0]),
+        "range_p50": [round(p50[1]), round(p50[2])],
+        "added_p99_us": round(p99[0]),
+        "range_p99": [round(p99[1]), round(p99[2])],
+        "errors": sum(run.errors for run in series.runs),
+        "foreign_cpu": round(series.median("foreign"), 3),
+    }
+
+
+def _goals(
+    full: dict[str, Series], paced: dict[str, Series], switched: list[Switched]
+) -> list[Goal]:
     wanted = [
-        (OURS, HAPROXY, 1.0), (STDLIB, HAPROXY, 0.85), (OURS, DIRECT, 0.62),
+        (OURS, HAPROXY, 1.0), (FRESH, HAPROXY, 1.0), (STDLIB, HAPROXY, 0.85), (OURS, DIRECT, 0.62),
         (STDLIB, DIRECT, 0.55), (OURS, ENVOY, 1.0),
     ]  # fmt: skip
     goals = []
     for ours, peer, bound in wanted:
-        if peer in series:
-            ratio, least, most = median_ratio(series[ours], series[peer])
+        if peer in full:
+            ratio, least, most = median_ratio(full[ours], full[peer])
             goals.append(Goal(f"{ours} / {peer}", ratio, least, most, bound, at_least=True))
-    late = float(str(switching["last_arrival_ms_max"]))
-    middle = float(str(switching["last_arrival_ms_p50"]))
-    failed = float(str(switching["failed"]))
-    return [
-        *goals,
-        Goal("ms from issuing a table to the last arrival at the old plane", middle, middle, late,
-             5.0, at_least=False),
-        Goal("requests failed by the switches", failed, failed, failed, 0.0, at_least=False),
-    ]  # fmt: skip
+    for name, bound in (("p50", 0.2), ("p99", 0.5)) if paced else ():
+        us, least, most = added(paced[OURS], paced[DIRECT], f"{name}_us")
+        said = f"added {name} at {RATE}/s, ms"
+        goals.append(Goal(said, us / 1e3, least / 1e3, most / 1e3, bound, at_least=False))
+    for series in switched:
+        late, bound = series.late_ms, BOUND_MS[series.load]
+        said = f"last arrival after a switch, from the {series.start}, {series.load}, ms"
+        middle = statistics.median(late)
+        goals.append(Goal(said, middle, min(late), max(late), bound, at_least=False))
+    failed = float(sum(series.seen.errors for series in switched))
+    failures = Goal("requests failed by switches", failed, failed, failed, 0.0, at_least=False)
+    return [*goals, failures]
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""What benchmarks share: pinned processes that end with us, CPU time, load, medians.
+"""What benchmarks share: pinned processes that end with us, CPU time, planes, a conductor.
 
 Everything listens on loopback, and only processes started here are ever stopped.
 """
@@ -8,11 +8,10 @@ import contextlib
 import os
 import shutil
 import signal
-import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -77,49 +76,6 @@ def busy_seconds() -> float:
         fields = [int(f) for f in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
         return (sum(fields) - fields[3] - fields[4]) / TICKS
     return 0.0
-
-
-@dataclass
-class Load:
-    """What one run of the load generator saw.
-
-    `foreign` is the share of the machine that others used meanwhile.
-    """
-
-    requests: int
-    seconds: float
-    errors: int
-    p50_us: float
-    p99_us: float
-    cpu_seconds: float = 0.0
-    foreign: float = 0.0
-
-    @property
-    def rate(self) -> float:
-        return self.requests / self.seconds
-
-
-@dataclass
-class Series:
-    """Several runs of one contender."""
-
-    name: str
-    runs: list[Load] = field(default_factory=list)
-
-    def rates(self) -> list[float]:
-        return [run.rate for run in self.runs]
-
-    def median(self, attribute: str) -> float:
-        return statistics.median(getattr(run, attribute) for run in self.runs)
-
-    def us_per_request(self) -> float:
-        return statistics.median(r.cpu_seconds * 1e6 / r.requests for r in self.runs)
-
-
-def median_ratio(ours: Series, theirs: Series) -> tuple[float, float, float]:
-    """Median, least and greatest of the ratios of runs that stood next to each other."""
-    ratios = [a / b for a, b in zip(ours.rates(), theirs.rates(), strict=True)]
-    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 class BenchConductor:
@@ -193,7 +149,8 @@ class Responder:
     """A plane for benchmarks: the C program where a compiler is, else the Python one."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
-        command = [str(compiled())] if compiled() else [str(python()), str(HERE / "upstream.py")]
+        program = compiled("upstream")
+        command = [str(program)] if program else [python(), str(HERE / "upstream.py")]
         self.process = stack.enter_context(
             running(*pinned(LOAD_CORE, *command, "0"), stdout=subprocess.PIPE)
         )
@@ -214,47 +171,16 @@ class Responder:
 
 def python() -> str:
     """The interpreter we run on."""
-    import sys
-
     return sys.executable
 
 
-def compiled() -> Path | None:
-    """The C responder, built if there is a compiler; None otherwise."""
+def compiled(name: str) -> Path | None:
+    """A C program of this directory, built if there is a compiler; None otherwise."""
     compiler = shutil.which("cc")
     if compiler is None or not Path("/proc").exists():
         return None
-    source, program = HERE / "upstream.c", BUILD / "upstream"
+    source, program = HERE / f"{name}.c", BUILD / name
     BUILD.mkdir(exist_ok=True)
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         subprocess.run([compiler, "-O2", "-o", str(program), str(source)], check=True)
     return program
-
-
-async def load(url: str, key: str, seconds: float, pids: list[int], own: list[int]) -> Load:
-    """Saturate `url` with 64 connections; CPU time is that of `pids`."""
-    tool = shutil.which("wrk")
-    if tool:
-        script = [tool, "-t1", "-c64", f"-d{max(1, round(seconds))}s", "-s", str(HERE / "load.lua")]
-        command = pinned(LOAD_CORE, *script, url, "--", key, "7")
-    else:
-        command = pinned(LOAD_CORE, python(), str(HERE / "load.py"), url, key, str(seconds))
-    before, busy, mine = cpu_seconds(pids), busy_seconds(), cpu_seconds([*own, *pids])
-    children = children_seconds()
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    out = (await process.communicate())[0].decode()
-    said = [line.split()[1:] for line in out.splitlines() if line.startswith("RESULT")]
-    if not said:
-        raise RuntimeError(f"the load generator said nothing usable: {out[-500:]}")
-    requests, micros, errors, p50, p99 = (float(word) for word in said[0])
-    used = cpu_seconds(pids) - before
-    ours = cpu_seconds([*own, *pids]) - mine + children_seconds() - children
-    wall = micros / 1e6
-    foreign = max(0.0, (busy_seconds() - busy - ours) / wall / len(CORES))
-    return Load(int(requests), wall, int(errors), p50, p99, used, foreign)
-
-
-def children_seconds() -> float:
-    """CPU time of our children that are gone: the load generators."""
-    times = os.times()
-    return times.children_user + times.children_system

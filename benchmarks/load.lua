@@ -1,6 +1,7 @@
 -- wrk's load: 1 KB JSON bodies, 80 % analyze, 15 % create, 5 % pay, 10,000 conversations,
 -- 1,000 repositories.
--- Arguments: the client key, then the seed.
+-- Arguments: the client key, the seed, and `ids` if each request is to have a request id, which makes
+-- its head another than all before.
 local requests, at = {}, 0
 
 function init(args)
@@ -15,6 +16,7 @@ function init(args)
     local body = string.format('{"text":"@gitsplits %s","author":"u%d","type":"web","pad":"%s"}',
       text, math.random(0, 9999), pad)
     local headers = {["content-type"] = "application/json", ["x-agent-api-key"] = args[1]}
+    if args[3] == "ids" then headers["x-request-id"] = string.format("request-%08d", i) end
     requests[i] = wrk.format("POST", "/process", headers, body)
   end
 end

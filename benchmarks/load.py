@@ -12,14 +12,15 @@ import uvloop
 VERBS = ["analyze"] * 80 + ["create split for"] * 15 + ["pay 1 USDC to"] * 5
 
 
-def requests(key: str) -> list[bytes]:
+def requests(key: str, *, ids: bool) -> list[bytes]:
     draw = random.Random(7)
     made = []
-    for _ in range(4000):
+    for number in range(4000):
         text = f"@gitsplits {draw.choice(VERBS)} near/repository-{draw.randrange(1000)}"
         said = {"text": text, "author": f"u{draw.randrange(10000)}"}
         body = json.dumps(said | {"type": "web", "pad": "x" * 840}).encode()
         head = f"POST /process HTTP/1.1\r\nhost: gateway\r\nx-agent-api-key: {key}\r\n"
+        head += f"x-request-id: request-{number:08d}\r\n" if ids else ""
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         made.append(head.encode() + body)
     return made
@@ -55,8 +56,8 @@ class Connection(asyncio.Protocol):
         Connection.errors += self.running
 
 
-async def main(url: str, key: str, seconds: float) -> None:
-    Connection.made = requests(key)
+async def main(url: str, key: str, seconds: float, *, ids: bool) -> None:
+    Connection.made = requests(key, ids=ids)
     host, _, port = url.removeprefix("http://").partition(":")
     loop = asyncio.get_running_loop()
     start = time.perf_counter()
@@ -71,4 +72,4 @@ async def main(url: str, key: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    uvloop.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), ids=sys.argv[4:] == ["ids"]))

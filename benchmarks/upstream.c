@@ -1,4 +1,5 @@
-/* A plane for benchmarks: answers every HTTP/1.1 request with one small JSON document.
+/* A plane for benchmarks: answers every HTTP/1.1 request with one small JSON document, a payment
+ * with one that names a transaction: what a gateway reads in it must be a success.
  *
  *   cc -O2 -o upstream upstream.c && ./upstream PORT
  *
@@ -30,8 +31,8 @@ struct conn { char *buf; int used; };
 static struct conn conns[CONNS];
 static volatile sig_atomic_t asked;
 static unsigned long long total, last_ns;
-static char answer[1024];
-static int answer_len;
+static char answers[2][1024]; /* of an analysis, of a payment */
+static int answer_lens[2];
 
 static void on_usr1(int n) { (void)n; asked = 1; }
 
@@ -72,7 +73,8 @@ static void serve(int fd) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     total++;
     last_ns = now.tv_sec * 1000000000ull + now.tv_nsec;
-    if (write(fd, answer, answer_len) != answer_len) { drop(fd); return; }
+    int pays = memmem(c->buf, len, "\"@gitsplits pay ", 16) != NULL;
+    if (write(fd, answers[pays], answer_lens[pays]) != answer_lens[pays]) { drop(fd); return; }
     memmove(c->buf, c->buf + len, c->used - len);
     c->used -= len;
   }
@@ -84,12 +86,18 @@ int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGUSR1, on_usr1);
   signal(SIGPIPE, SIG_IGN);
-  const char *text = "{\"response\":\"\\ud83d\\udcca Analysis for github.com/near/near-sdk-rs\\n"
+  const char *analysis = "{\"response\":\"\\ud83d\\udcca Analysis for github.com/near/near-sdk-rs\\n"
     "Total commits: 1234\\nContributors: 56\\nTop contributors:\\n1. alice: 400 commits (32%)\\n"
     "2. bob: 300 commits (24%)\\n3. carol: 200 commits (16%)\\n4. dave: 100 commits (8%)\\n"
     "Verification coverage (top 4): 3/4 verified\"}";
-  answer_len = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\ncontent-type: application/json"
-    "\r\ncontent-length: %zu\r\n\r\n%s", strlen(text), text);
+  const char *payment = "{\"response\":\"\\u2705 Distributed 1 USDC to 4 contributors!\\n"
+    "1. alice: 0.40 USDC\\n2. bob: 0.30 USDC\\n3. carol: 0.20 USDC\\n4. dave: 0.10 USDC\\n"
+    "\\ud83d\\udd17 Transaction: 9xPdQtoMHFSHyzd1RUpBbYvpzZ4bFxXuT1bTqHnA4xEr\"}";
+  const char *texts[2] = {analysis, payment};
+  for (int i = 0; i < 2; i++)
+    answer_lens[i] = snprintf(answers[i], sizeof answers[i], "HTTP/1.1 200 OK\r\n"
+      "content-type: application/json\r\ncontent-length: %zu\r\n\r\n%s",
+      strlen(texts[i]), texts[i]);
   int one = 1, lfd = socket(AF_INET, SOCK_STREAM, 0);
   setsockopt(lfd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])),

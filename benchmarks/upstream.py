@@ -9,7 +9,7 @@ import time
 import httptools
 import uvloop
 
-ANSWER = json.dumps(
+ANALYSIS = json.dumps(
     {
         "response": "📊 Analysis for github.com/near/near-sdk-rs\nTotal commits: 1234\n"
         "Contributors: 56\nTop contributors:\n1. alice: 400 commits (32%)\n"
@@ -17,14 +17,21 @@ ANSWER = json.dumps(
         "Verification coverage (top 4): 3/4 verified"
     }
 ).encode()
-WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
-    len(ANSWER), ANSWER,
-)  # fmt: skip
+PAYMENT = json.dumps(
+    {
+        "response": "✅ Distributed 1 USDC to 4 contributors!\n1. alice: 0.40 USDC\n"
+        "2. bob: 0.30 USDC\n"
+        "3. carol: 0.20 USDC\n4. dave: 0.10 USDC\n"
+        "🔗 Transaction: 9xPdQtoMHFSHyzd1RUpBbYvpzZ4bFxXuT1bTqHnA4xEr"
+    }
+).encode()
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
 class Responder(asyncio.Protocol):
     total = 0
     last_ns = 0
+    body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -33,10 +40,15 @@ class Responder(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
 
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
     def on_message_complete(self) -> None:
         Responder.total += 1
         Responder.last_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        self.transport.write(WHOLE)  # type: ignore[attr-defined]  # a stream transport
+        answer = PAYMENT if b'"@gitsplits pay ' in self.body else ANALYSIS
+        self.body = b""
+        self.transport.write(HEAD % len(answer) + answer)  # type: ignore[attr-defined]  # a stream transport
 
 
 def tell() -> None:
