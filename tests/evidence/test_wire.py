@@ -3,8 +3,14 @@
 import msgspec
 import pytest
 
-from cutover.evidence.outcome import Count, Outcome
-from cutover.evidence.wire import REPORT_BYTES_MAX, NodeReport, key_proof, parse_report
+from cutover.evidence.outcome import Conversations, Count, Outcome
+from cutover.evidence.wire import (
+    REFUSED_CHARS_MAX,
+    REPORT_BYTES_MAX,
+    NodeReport,
+    key_proof,
+    parse_report,
+)
 from cutover.runbook.intent import Intent
 
 KEYS = {"hetzner": "key-of-hetzner-000", "phala": "key-of-phala-00000"}
@@ -52,7 +58,7 @@ def test_a_missing_wrong_or_borrowed_proof_does_not_match(proofs):
 
 def test_nothing_to_compare_with_matches_nothing():
     """Without keys of our own no node has proved anything."""
-    assert parse_report(report(), {}).keys_match is False
+    assert parse_report(report(counts=()), {}).keys_match is False
 
 
 def test_a_report_over_the_limit_is_refused_before_it_is_parsed():
@@ -66,3 +72,61 @@ def test_what_is_no_report_is_refused(body):
     """A body of another shape is an error, never an empty report."""
     with pytest.raises(msgspec.DecodeError):
         parse_report(body, KEYS)
+
+
+def cell(**changes):
+    values = {
+        "generation": 2,
+        "intent": Intent.PAY,
+        "plane": "phala",
+        "outcome": Outcome.OK,
+        "n": 5,
+    }
+    return (Count(**{**values, **changes}),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"counts": cell(plane="a|b")}, {"counts": cell(plane="other")}, {"counts": cell(n=-1)},
+        {"counts": cell(n=2**53 + 1)}, {"counts": cell(generation=-1)},
+        {"counts": cell(generation=10**9 + 1)},
+        {"conversations": (Conversations(1, Intent.PAY, "a|b", 1),)},
+        {"conversations": (Conversations(1, Intent.PAY, "phala", -1),)},
+        {"node": ""}, {"node": "n" * 65}, {"node": "a b"}, {"node": "n\n"}, {"node": "n" * 500_000},
+        {"boot": ""}, {"boot": "0" * 33}, {"boot": "B1"}, {"lost": -1}, {"lost": 2**53 + 1},
+        {"in_flight": -1}, {"in_flight": 2**60}, {"term": -1}, {"term": 10**9 + 1},
+        {"generation": 10**9 + 1}, {"refused_generation": -1},
+    ],
+)  # fmt: skip
+def test_what_no_node_can_say_is_no_report(changes):
+    """A value out of its range is refused at the edge, and the refusal is short."""
+    with pytest.raises(msgspec.ValidationError) as seen:
+        parse_report(report(**changes), KEYS)
+    assert len(str(seen.value)) < 300
+
+
+def test_a_number_that_no_reader_holds_is_no_report():
+    """2^70 is a 400 as well, whatever the parser makes of it."""
+    body = report().replace(b'"n":5', b'"n":' + str(2**70).encode())
+    with pytest.raises(msgspec.ValidationError):
+        parse_report(body, KEYS)
+
+
+def test_half_a_letter_is_no_report():
+    """What could not be written into the journal is refused before it comes there."""
+    body = report(refused="zz").replace(b"zz", b"\\ud800")
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+        parse_report(body, KEYS)
+
+
+def test_a_long_refusal_is_cut():
+    """Its first words are enough; a node cannot fill the journal with them."""
+    assert parse_report(report(refused="x" * 900_000), KEYS).refused == "x" * REFUSED_CHARS_MAX
+
+
+def test_the_largest_numbers_are_still_a_report():
+    """The bounds themselves are admitted."""
+    edge = cell(n=2**53, generation=10**9)
+    seen = parse_report(report(counts=edge, node="n" * 64, boot="f" * 32, lost=2**53), KEYS)
+    assert seen.counts == edge

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from cutover.errors import ConfigurationError
+from cutover.evidence.wire import NODE_PATTERN
 from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.lines import key_lines, line_of
 
@@ -106,7 +107,7 @@ class GatewaySettings(Secret):
 
     Attributes:
         key, key_env, key_file: what clients present in `x-agent-api-key`; exactly one of the three.
-        node: this node's name; another for each node.
+        node: this node's name, 1 to 64 of letters, digits, `.`, `_`, `-`; another for each node.
         host: address on which clients connect.
         port: its port; 0 for one of the system's choice.
         workers: processes that share the port.
@@ -120,7 +121,7 @@ class GatewaySettings(Secret):
             own default.
     """
 
-    node: str = "node-1"
+    node: str = Field(default="node-1", pattern=NODE_PATTERN)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)

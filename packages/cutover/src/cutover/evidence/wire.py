@@ -9,6 +9,9 @@ holds the very keys it was told to use, without a key or a plain hash of one lea
 
 import hashlib
 import hmac
+import re
+from collections.abc import Collection, Iterator
+from typing import Final
 
 import msgspec
 
@@ -17,6 +20,15 @@ from cutover.evidence.outcome import Conversations, Count
 
 REPORT_BYTES_MAX = 1 << 20
 TABLE_WAIT_MS_MAX = 25_000
+NODE_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}$"
+COUNT_MAX: Final = 1 << 53
+"""What every JSON reader can hold exactly; no node ever counts so far."""
+NUMBER_MAX: Final = 10**9
+"""Of a term or a generation."""
+REFUSED_CHARS_MAX: Final = 500
+
+_NODE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BOOT: Final = re.compile(r"[0-9a-f]{1,32}")
 
 
 class NodeReport(msgspec.Struct, frozen=True):
@@ -52,11 +64,14 @@ def parse_report(body: bytes, keys: dict[str, str]) -> GatewayReport:
         keys: plane name to the key that the conductor knows.
 
     Raises:
-        msgspec.ValidationError: the body is not a report.
+        msgspec.ValidationError: the body is not a report, or says what no node can: nothing of it
+            may reach the journal then.
     """
     if len(body) > REPORT_BYTES_MAX:
         raise msgspec.ValidationError(f"report of {len(body)} bytes, at most {REPORT_BYTES_MAX}")
     said = msgspec.json.decode(body, type=NodeReport)
+    if wrong := next(_faults(said, keys), ""):
+        raise msgspec.ValidationError(wrong)
     match = bool(keys) and all(
         hmac.compare_digest(
             said.key_proofs.get(plane, "").encode(), key_proof(key, said.boot).encode()
@@ -65,7 +80,36 @@ def parse_report(body: bytes, keys: dict[str, str]) -> GatewayReport:
     )
     return GatewayReport(
         node=said.node, boot=said.boot, term=said.term, generation=said.generation,
-        refused_generation=said.refused_generation, refused=said.refused,
+        refused_generation=said.refused_generation, refused=said.refused[:REFUSED_CHARS_MAX],
         in_flight=said.in_flight, lost=said.lost, counts=said.counts,
         conversations=said.conversations, keys_match=match,
     )  # fmt: skip
+
+
+def _faults(said: NodeReport, planes: Collection[str]) -> Iterator[str]:
+    """What no node of ours says; values are cut, so that a refusal is no larger than its cause."""
+    if not _NODE.fullmatch(said.node):
+        yield f"node {said.node[:80]!r}, expected 1 to 64 letters, digits, '.', '_' or '-'"
+    if not _BOOT.fullmatch(said.boot):
+        yield f"boot {said.boot[:80]!r}, expected 1 to 32 hex digits"
+    if not said.refused.isascii() and _unwritable(said.refused):
+        yield "refused: half a surrogate pair, expected a text"
+    numbers = (said.term, said.generation, said.refused_generation)
+    if not all(0 <= number <= NUMBER_MAX for number in numbers):
+        yield f"term, generation, refused_generation {numbers}, each at most {NUMBER_MAX}"
+    if not (0 <= said.in_flight <= COUNT_MAX and 0 <= said.lost <= COUNT_MAX):
+        yield f"in_flight {said.in_flight}, lost {said.lost}, expected 0 to 2^53"
+    cells: tuple[Count | Conversations, ...] = (*said.counts, *said.conversations)
+    for cell in cells:
+        if cell.plane not in planes:
+            yield f"plane {cell.plane[:80]!r}, expected one of {', '.join(sorted(planes))}"
+        if not (0 <= cell.generation <= NUMBER_MAX and 0 <= cell.n <= COUNT_MAX):
+            yield f"n {cell.n} of generation {cell.generation}, expected 0 to 2^53 and {NUMBER_MAX}"
+
+
+def _unwritable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
