@@ -43,9 +43,9 @@ class Api:
         heart, self.memory, self.ticks = engine()
         self.loop = Loop(heart, 500, lambda _: None)
         self.loop.begin([Started(1, "boot-1", 0)])
-        nodes = Nodes(heart._clock, 3_000, self.loop.submit, ())
+        self.nodes = Nodes(heart._clock, 3_000, self.loop.submit, ())
         self.app = build_api(
-            self.loop, nodes, TOKENS, KEYS, lambda after: iter(self.memory.entries[after:])
+            self.loop, self.nodes, TOKENS, KEYS, lambda after: iter(self.memory.entries[after:])
         )
         self.listener = listen("127.0.0.1", 0, folder)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -255,6 +255,29 @@ async def test_a_report_to_a_stopping_conductor_is_not_acknowledged(api):
     await asyncio.gather(api.tasks[1], return_exceptions=True)
     answer = await api.ask("POST", "/v1/report", GATEWAY, content=said())
     assert is_error(answer, 503, "stopping")
+
+
+async def test_asking_for_a_table_is_no_sign_of_life(api):
+    """A node whose reports do not arrive is silent, however often it asks for a table."""
+    assert (await api.ask("POST", "/v1/report", GATEWAY, content=said())).status_code == 204
+    watch = asyncio.create_task(api.nodes.watch())
+    for _ in range(4):
+        api.ticks.ms += 1_000
+        path = "/v1/table?node=node-1&term=1&generation=1"
+        assert (await api.ask("GET", path, GATEWAY)).status_code == 204
+    async with asyncio.timeout(5):
+        while "GatewaySilent" not in api.memory.kinds():
+            await api.loop.wait_changed()
+    watch.cancel()
+
+
+async def test_a_report_of_an_unknown_plane_is_a_400(api):
+    """It is told what is wrong with it, and the conductor goes on."""
+    wrong = (Count(1, Intent.PAY, "a|b", Outcome.OK, 3),)
+    answer = await api.ask("POST", "/v1/report", GATEWAY, content=said(counts=wrong))
+    assert is_error(answer, 400, "bad_request")
+    assert "a|b" in answer.json()["error"]
+    assert (await api.ask("POST", "/v1/report", GATEWAY, content=said())).status_code == 204
 
 
 async def test_entries_are_read_in_bounded_pages(api):

@@ -90,28 +90,6 @@ def test_a_node_that_speaks_again_is_news():
     assert kinds == [GatewayReport, GatewaySilent, GatewayReport, GatewaySilent]
 
 
-def test_asking_for_a_table_is_a_sign_of_life():
-    """A node that reported before and now only listens is not silent."""
-
-    async def story(nodes):
-        await nodes.reported(report())
-        for _ in range(20):
-            await asyncio.sleep(2)
-            nodes.heard("node-1")
-
-    assert silences(played(story)) == []
-
-
-def test_a_stranger_that_asks_is_not_a_node():
-    """Only a report makes a node; asking alone neither makes one nor can it fall silent."""
-
-    async def story(nodes):
-        nodes.heard("stranger")
-        await asyncio.sleep(30)
-
-    assert played(story) == []
-
-
 def test_nodes_from_before_must_be_heard_again():
     """What the journal tells of is waited for after a restart, then called silent."""
 

@@ -5,10 +5,10 @@ Bodies are bounded before they are parsed.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
@@ -19,7 +19,12 @@ from cutover.conductor.nodes import Nodes
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry
 from cutover.errors import CutoverError
-from cutover.evidence.wire import REPORT_BYTES_MAX, TABLE_WAIT_MS_MAX, parse_report
+from cutover.evidence.wire import (
+    NODE_PATTERN,
+    REPORT_BYTES_MAX,
+    TABLE_WAIT_MS_MAX,
+    parse_report,
+)
 
 ORDER_BYTES_MAX: Final = 8 * 1024
 ENTRIES_MAX: Final = 1_000
@@ -30,6 +35,8 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, T
 """What a body can make of its reader; the last by key proofs in letters beyond ASCII."""
 
 Entries = Callable[[int], Iterator[Entry]]
+Name = Annotated[str, Query(alias="node", pattern=NODE_PATTERN)]
+"""Who asks for a table; it is no sign of life, which only a report is."""
 
 
 def build_api(
@@ -96,8 +103,7 @@ def _gateway_routes(
     gateway = [Depends(_role(tokens.is_gateway))]
 
     @api.get("/v1/table", dependencies=gateway)
-    async def table(node: str, term: int = 0, generation: int = 0, wait_ms: int = 0) -> Response:
-        nodes.heard(node[:64])
+    async def table(_: Name, term: int = 0, generation: int = 0, wait_ms: int = 0) -> Response:
         wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
         new = await loop.wait_table(term, generation, wait)
         return Response(status_code=204) if new is None else _json(new)

@@ -1,7 +1,8 @@
 """Gateway nodes as the conductor hears them: what they report, and when they fall silent.
 
 Nodes report many times a second and mostly say the same. Only what changes something is
-journaled; silence is journaled once. Liveness is judged by the ear, evidence by the journal.
+journaled; silence is journaled once. Only a report is a sign of life: a node that merely asks for
+tables tells nothing of its traffic.
 """
 
 import asyncio
@@ -35,11 +36,6 @@ class Nodes:
         self._submit = submit
         self._heard = dict.fromkeys(known, clock.now_ms())
         self._last: dict[str, GatewayReport] = {}
-
-    def heard(self, node: str) -> None:
-        """A node that reported before asked for a table: it is alive."""
-        if node in self._heard:
-            self._heard[node] = self._clock.now_ms()
 
     async def reported(self, seen: GatewayReport) -> None:
         """Take a report; it is journaled if it says anything new."""
