@@ -130,3 +130,13 @@ def test_the_largest_numbers_are_still_a_report():
     edge = cell(n=2**53, generation=10**9)
     seen = parse_report(report(counts=edge, node="n" * 64, boot="f" * 32, lost=2**53), KEYS)
     assert seen.counts == edge
+
+
+def test_payments_in_flight_are_told_and_bounded():
+    """An older node says nothing of them, which reads as none; a negative number is refused."""
+    assert parse_report(report(money_in_flight=4), KEYS).money_in_flight == 4
+    body = msgspec.json.decode(report())
+    del body["money_in_flight"]
+    assert parse_report(msgspec.json.encode(body), KEYS).money_in_flight == 0
+    with pytest.raises(msgspec.ValidationError, match="money_in_flight"):
+        parse_report(report(money_in_flight=-1), KEYS)

@@ -139,6 +139,7 @@ class GatewayReport(msgspec.Struct, frozen=True, tag=True):
         counts: changed since the last report.
         conversations: changed since the last report.
         keys_match: whether its plane keys are ours (keyed proof); None when not compared.
+        money_in_flight: requests that may move money, sent to the candidate and not yet ended.
     """
 
     node: str
@@ -152,6 +153,7 @@ class GatewayReport(msgspec.Struct, frozen=True, tag=True):
     counts: tuple[Count, ...]
     conversations: tuple[Conversations, ...]
     keys_match: bool | None
+    money_in_flight: int = 0
 
 
 class GatewaySilent(msgspec.Struct, frozen=True, tag=True):

@@ -49,6 +49,7 @@ class NodeReport(msgspec.Struct, frozen=True):
     counts: tuple[Count, ...]
     conversations: tuple[Conversations, ...]
     key_proofs: dict[str, str]
+    money_in_flight: int = 0
 
 
 def key_proof(key: str, boot: str) -> str:
@@ -83,6 +84,7 @@ def parse_report(body: bytes, keys: dict[str, str]) -> GatewayReport:
         refused_generation=said.refused_generation, refused=said.refused[:REFUSED_CHARS_MAX],
         in_flight=said.in_flight, lost=said.lost, counts=said.counts,
         conversations=said.conversations, keys_match=match,
+        money_in_flight=said.money_in_flight,
     )  # fmt: skip
 
 
@@ -97,8 +99,9 @@ def _faults(said: NodeReport, planes: Collection[str]) -> Iterator[str]:
     numbers = (said.term, said.generation, said.refused_generation)
     if not all(0 <= number <= NUMBER_MAX for number in numbers):
         yield f"term, generation, refused_generation {numbers}, each at most {NUMBER_MAX}"
-    if not (0 <= said.in_flight <= COUNT_MAX and 0 <= said.lost <= COUNT_MAX):
-        yield f"in_flight {said.in_flight}, lost {said.lost}, expected 0 to 2^53"
+    tallies = (said.in_flight, said.money_in_flight, said.lost)
+    if not all(0 <= tally <= COUNT_MAX for tally in tallies):
+        yield f"in_flight, money_in_flight, lost {tallies}, each expected 0 to 2^53"
     cells: tuple[Count | Conversations, ...] = (*said.counts, *said.conversations)
     for cell in cells:
         if cell.plane not in planes:
