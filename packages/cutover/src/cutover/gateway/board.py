@@ -1,10 +1,9 @@
 """What all connections of one worker share: the table in force, the pools, the counters."""
 
 import asyncio
-import hmac
 import os
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from cutover.clock import SystemClock
@@ -35,6 +34,10 @@ class Board:
         statuses: what `/api/agent` last said of a plane: until when it holds, status, body.
         deadlines_ms: by the value of an intent.
         now: loop time, as of the last sweep: exact enough for whatever waits, and free.
+        outbox: what is to be written after the events at hand have been dealt with. Every write
+            wakes its receiver, and a receiver on another core that has been woken for one message
+            is asleep again before the next; written together, one wake-up serves many. Whoever
+            finds it empty uses `write_soon`, which sees to its being emptied.
         waits: exchanges by deadline length in milliseconds, oldest first, with the loop time when
             each ends. Insertion order is deadline order, so a sweep looks only at the front, and
             what has ended is not there any more: no timer and no garbage per request.
@@ -60,7 +63,7 @@ class Board:
         self.clock = SystemClock()
         self.waits: dict[int, dict[Exchange, float]] = {}
         self._page = page
-        self._outbox: list[tuple[asyncio.Transport, bytes]] = []
+        self.outbox: list[tuple[asyncio.Transport, bytes]] = []
         self._words = page.words
         self._in_flight_at = page.block_at(worker) + IN_FLIGHT
         self._version = 0
@@ -85,7 +88,7 @@ class Board:
         """Whether a client's key is one of ours; each is compared, in constant time."""
         admitted = False
         for known in self._keys:
-            admitted |= hmac.compare_digest(known, key or b"")
+            admitted |= compare_digest(known, key or b"")
         return admitted
 
     def fresh_id(self) -> bytes:
@@ -112,23 +115,15 @@ class Board:
         """How many workers the supervisor has running."""
         return self._words[ALIVE]
 
-    def writer(self, transport: asyncio.Transport) -> Callable[[bytes], None]:
-        """What writes to `transport` after the events at hand have been dealt with.
-
-        Every write wakes its receiver, and a receiver on another core that has been woken for one
-        message is asleep again before the next; written together, one wake-up serves many.
-        """
-        return partial(self._write_later, transport)
-
-    def _write_later(self, transport: asyncio.Transport, data: bytes) -> None:
-        outbox = self._outbox
-        if not outbox:
+    def write_soon(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write after the events at hand have been dealt with; see `outbox`."""
+        if not self.outbox:
             self.loop.call_soon(self.flush)
-        outbox.append((transport, data))
+        self.outbox.append((transport, data))
 
     def flush(self) -> None:
-        """Hand over to the transports what the writers were given."""
-        outbox, self._outbox = self._outbox, []
+        """Write what is in the outbox."""
+        outbox, self.outbox = self.outbox, []
         for transport, data in outbox:
             if not transport.is_closing():
                 transport.write(data)

@@ -16,8 +16,6 @@ from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
 from cutover.gateway.message import KIND, REPEATABLE, WEBHOOK, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cutover.gateway.board import Board
     from cutover.gateway.exchange import Exchange
     from cutover.gateway.surface import Surface
@@ -42,7 +40,7 @@ class Client(Protocol):
 
     __slots__ = (
         "_board", "_chunks", "_head_done", "_heads", "_parser", "_paused", "_received", "_request",
-        "_since", "_size", "_start", "_state", "_surface", "_transport", "_write", "ending",
+        "_since", "_size", "_start", "_state", "_surface", "_transport", "ending",
         "exchange",
     )  # fmt: skip
 
@@ -51,9 +49,7 @@ class Client(Protocol):
         self._heads = board.heads
         self._surface = surface
         self._parser = httptools.HttpRequestParser(self)
-        # set by connection_made
-        self._transport: Transport = cast("Transport", None)
-        self._write: Callable[[bytes], None] = cast("Callable[[bytes], None]", None)
+        self._transport: Transport = cast("Transport", None)  # set by connection_made
         self._request = Request()
         self._chunks: list[bytes] = []
         self._size = 0
@@ -73,7 +69,11 @@ class Client(Protocol):
         self.exchange = None
         self._since = self._board.now
         if not self.ending:
-            self._write(answer)
+            board = self._board
+            if board.outbox:
+                board.outbox.append((self._transport, answer))
+            else:
+                board.write_soon(self._transport, answer)
             self._state = IDLE
         else:
             self._board.flush()  # what was said before comes first
@@ -113,7 +113,6 @@ class Client(Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """A client has connected; turn it away if there are too many."""
         self._transport = cast("Transport", transport)
-        self._write = self._board.writer(self._transport)
         self._since = self._board.now
         clients = self._board.clients
         clients.add(self)
@@ -225,7 +224,7 @@ class Client(Protocol):
         if problem is not None:
             self.refuse(*problem)
         elif b"expect" in request.fields:
-            self._write(CONTINUE)
+            self._board.write_soon(self._transport, CONTINUE)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""

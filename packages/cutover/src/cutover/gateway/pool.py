@@ -28,6 +28,7 @@ class PlanePool:
         name: of the plane.
         url: of the plane, for people.
         answer_bytes: bound of an answer's body.
+        board: of the worker.
         heads: of its answers, that the parser has accepted.
         process: request line and first headers of a `/process` message.
         webhook: the same of a webhook without its path; the plane's key is not in it.
@@ -36,12 +37,11 @@ class PlanePool:
     def __init__(self, name: str, endpoint: PlaneEndpoint, board: "Board") -> None:
         self.name = name
         self.url = endpoint.url
-        self.writer = board.writer
+        self.board = board
         self.answer_bytes = board.limits.answer_bytes
         self.heads: Heads[Answer] = Heads()
         self._address = address_of(endpoint.url)
         self._tls = self._address.context()
-        self._board = board
         self._limits = board.limits
         self._loop = board.loop
         self._idle: list[Upstream] = []
@@ -59,7 +59,7 @@ class PlanePool:
         idle = self._idle
         if not idle:
             return None
-        oldest = self._board.now - (MONEY_IDLE_SECONDS if money else self._limits.idle_seconds)
+        oldest = self.board.now - (MONEY_IDLE_SECONDS if money else self._limits.idle_seconds)
         while idle:
             upstream = idle[-1]
             if upstream.since < oldest and upstream.usable():
@@ -81,7 +81,7 @@ class PlanePool:
 
     def give_back(self, upstream: Upstream) -> None:
         """A connection has become idle."""
-        upstream.since = self._board.now
+        upstream.since = self.board.now
         self._idle.append(upstream)
 
     def add(self, upstream: Upstream) -> None:

@@ -23,7 +23,8 @@ class Tally:
         self._bytes = page.bytes
         self._block = page.block_at(worker)
         self._slots = self._block + BLOCK_HEAD
-        self._bitmaps_at = 0  # in bytes; those of the version adopted last
+        # of the version adopted last: its number, its first counter, its first bitmap's byte
+        self._version = self._cells_at = self._bitmaps_at = 0
 
     def adopt(self, version: int) -> None:
         """Open the counters of a table version, then say that it is in force here."""
@@ -34,13 +35,17 @@ class Tally:
             start, size = (slot + 1) * 8, CELLS * 8 + BITMAPS * BITMAP_BYTES
             self._bytes[start : start + size] = bytes(size)
             words[slot] = version
+        self._version, self._cells_at = version, slot + 1
         self._bitmaps_at = (slot + _BITMAPS) * 8
         words[self._block + ADOPTED] = version
 
     def count(self, version: int, cell: int) -> None:
         """One more request of that version ended in that way."""
-        slot = self._slots + (version % SLOTS) * SLOT_WORDS
         words = self._words
+        if version == self._version:
+            words[self._cells_at + cell] += 1
+            return
+        slot = self._slot(version)
         if words[slot] == version:
             words[slot + 1 + cell] += 1
         else:

@@ -19,8 +19,6 @@ from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
 from cutover.gateway.message import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cutover.gateway.exchange import Exchange
     from cutover.gateway.pool import PlanePool
 
@@ -35,17 +33,16 @@ class Upstream(Protocol):
     """
 
     __slots__ = (
-        "_answer", "_chunks", "_complete", "_exchange", "_head_done", "_heads", "_keep", "_parser",
-        "_pool", "_received", "_size", "_surplus", "_transport", "_write", "since",
+        "_answer", "_board", "_chunks", "_complete", "_exchange", "_head_done", "_heads", "_keep",
+        "_parser", "_pool", "_received", "_size", "_surplus", "_transport", "since",
     )  # fmt: skip
 
     def __init__(self, pool: "PlanePool") -> None:
         self._pool = pool
+        self._board = pool.board
         self._heads = pool.heads
         self._parser = httptools.HttpResponseParser(self)
-        # set by connection_made
-        self._transport: Transport = cast("Transport", None)
-        self._write: Callable[[bytes], None] = cast("Callable[[bytes], None]", None)
+        self._transport: Transport = cast("Transport", None)  # set by connection_made
         self._exchange: Exchange | None = None
         self.since = 0.0
         self._reset()
@@ -65,7 +62,11 @@ class Upstream(Protocol):
     def carry(self, exchange: "Exchange", message: bytes) -> None:
         """Send the exchange's message, in one write."""
         self._exchange = exchange
-        self._write(message)
+        board = self._board
+        if board.outbox:
+            board.outbox.append((self._transport, message))
+        else:
+            board.write_soon(self._transport, message)
 
     def drop(self) -> None:
         """Close at once; whatever the plane still says is not wanted."""
@@ -77,7 +78,6 @@ class Upstream(Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin."""
         self._transport = cast("Transport", transport)
-        self._write = self._pool.writer(self._transport)
         self._pool.add(self)
 
     def data_received(self, data: bytes) -> None:
