@@ -14,6 +14,7 @@ import pytest
 
 from cutover.evidence.outcome import Outcome
 from cutover.evidence.wire import key_proof, parse_report
+from cutover.gateway.config import Limits
 from cutover.runbook.intent import Intent
 from gateway.doubles import PLANE_KEYS, process, request, table, text, until
 
@@ -304,6 +305,13 @@ async def readiness(client):
     return answer.status, answer.json()["reasons"]
 
 
+def told_to_stop(pid):
+    """Whether a stopped process has SIGTERM waiting for it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
+    return bool(pending >> (signal.SIGTERM - 1) & 1)
+
+
 def accepts(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -314,3 +322,59 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("said", [PAY, "analyze o/r"])
+async def test_what_a_stopping_node_gives_up_is_told_and_counted(world, said):
+    """What may move money has its whole deadline, all else the time to drain; nothing is lost."""
+    limits = Limits(drain_seconds=0.1, read_seconds=1.0)
+    deadlines = {Intent.PAY: 1200, Intent.ANALYZE: 20_000}
+    node, client = await world.serving(limits=limits, deadlines_ms=deadlines)
+    world.hetzner.misbehave = hang
+    await client.send(process(said))
+    await until(lambda: world.hetzner.seen)
+    started = time.monotonic()
+    stopping = asyncio.create_task(node.stop())
+    answer = await client.answer()
+    assert (answer.status, answer.json()["code"]) == (504, "timeout")
+    assert answer.headers["connection"] == "close"
+    took = time.monotonic() - started
+    assert took > 0.9 if said == PAY else took < 0.9
+    assert await stopping == 0
+    last = world.conductor.last()
+    assert (last.in_flight, last.lost) == (0, 0)
+    intent = Intent.PAY if said == PAY else Intent.ANALYZE
+    assert world.conductor.totals()["hetzner", intent, Outcome.TIMEOUT_UNKNOWN] == 1
+
+
+async def test_a_payment_is_answered_although_it_takes_longer_than_the_drain(world):
+    limits = Limits(drain_seconds=0.1, read_seconds=1.0)
+    node, client = await world.serving(limits=limits)
+    release = asyncio.Event()
+
+    async def slow(seen, writer):
+        await release.wait()
+
+    world.hetzner.misbehave = slow
+    await client.send(process(PAY))
+    await until(lambda: world.hetzner.seen)
+    stopping = asyncio.create_task(node.stop())
+    await until(lambda: not accepts(node.port), what="no new connections")
+    await asyncio.sleep(0.5)
+    release.set()
+    assert (await client.answer()).status == 200
+    assert await stopping == 0
+
+
+async def test_what_a_killed_worker_held_while_the_node_stopped_is_reported_as_lost(world):
+    node, client = await world.serving()
+    world.hetzner.misbehave = hang
+    await client.send(process(PAY))
+    await until(lambda: world.hetzner.seen)
+    (worker,) = node.workers()
+    os.kill(worker, signal.SIGSTOP)
+    stopping = asyncio.create_task(node.stop())
+    await until(lambda: told_to_stop(worker), what="the worker being told to stop")
+    os.kill(worker, signal.SIGKILL)
+    assert await stopping == 0
+    assert (world.conductor.last().in_flight, world.conductor.last().lost) == (0, 1)

@@ -124,6 +124,10 @@ class StatusExchange(Exchange):
         """The plane said nothing, so it is not ready."""
         return self._tell(False, None, f"{outcome}: {detail}", close)
 
+    def risky(self) -> bool:
+        """A look moves nothing."""
+        return False
+
     def settle(self, outcome: Outcome) -> None:
         """A look is not an intent; nothing is counted."""
 

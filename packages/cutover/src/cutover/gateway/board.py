@@ -111,6 +111,17 @@ class Board:
         self.in_flight -= 1
         self._words[self._in_flight_at] = self.in_flight
 
+    def money_waits(self) -> bool:
+        """Whether something that was sent and may move money has not ended yet."""
+        return any(exchange.risky() for waiting in self.waits.values() for exchange in waiting)
+
+    def give_up(self) -> None:
+        """End every exchange now: its client is told, and it is counted."""
+        for waiting in self.waits.values():
+            for exchange in list(waiting):
+                exchange.given_up()
+        self.flush()
+
     def workers_alive(self) -> int:
         """How many workers the supervisor has running."""
         return self._words[ALIVE]

@@ -92,7 +92,11 @@ class Client(Protocol):
 
     def busy(self) -> bool:
         """Whether a request is arriving or being answered, or an answer still being taken."""
-        return self._state in {READING, WORKING} or self._transport.get_write_buffer_size() > 0
+        return self._state in {READING, WORKING} or self.writing()
+
+    def writing(self) -> bool:
+        """Whether an answer is still being taken."""
+        return self._transport.get_write_buffer_size() > 0
 
     def sweep(self, now: float) -> None:
         """Enforce the limits on waiting."""

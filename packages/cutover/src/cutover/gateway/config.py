@@ -30,6 +30,9 @@ DEADLINES_MS: Final[Mapping[Intent, int]] = MappingProxyType(
 )
 """Milliseconds until an answer is given up; what may set off a chain call gets a minute."""
 
+WEBHOOK_DEADLINE_MS: Final = 25_000
+"""Milliseconds until the answer to a webhook is given up."""
+
 _KEY = re.compile(r"[\x21-\x7e]{1,256}")
 _NODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -58,7 +61,8 @@ class Limits:
         client_idle_seconds: after which a silent client connection is closed.
         read_seconds: for a whole request to arrive, and for an answer to be taken.
         connect_seconds: for a connection to a plane.
-        drain_seconds: for work in hand after a request to stop.
+        drain_seconds: for work in hand after a request to stop; what was sent and may move money
+            has all the time it was given, however much that is.
     """
 
     body_bytes: int = 64 * 1024
@@ -122,6 +126,12 @@ class GatewayConfig:
     def deadline_ms(self, intent: Intent) -> int:
         """Milliseconds that a plane has for an answer."""
         return self.deadlines_ms.get(intent, DEADLINES_MS[intent])
+
+    def stop_seconds(self) -> float:
+        """The longest that a worker may need to stop: no request in hand can take longer."""
+        longest = max(self.deadline_ms(intent) for intent in Intent) / 1000
+        whole = self.limits.read_seconds + max(longest, WEBHOOK_DEADLINE_MS / 1000)
+        return max(self.limits.drain_seconds, whole)
 
     def _problems(self) -> list[str]:
         problems = []

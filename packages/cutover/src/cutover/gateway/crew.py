@@ -143,6 +143,15 @@ class Crew:
             place.process.wait()
             _hang_up(place.process)
 
+    def write_off(self) -> None:
+        """Take over what the workers left, now that none runs; what they still held is lost."""
+        self.harvest()
+        self.harvest_conversations()
+        for worker in range(len(self._places)):
+            held_at = self._page.block_at(worker) + IN_FLIGHT
+            self._totals.lost += self._page.words[held_at]
+            self._page.words[held_at] = 0
+
     def _spawn(self, worker: int) -> _Place:
         listener = self._listeners[worker].fileno()
         start = Start(self._config, worker, listener, self._page_fd, getpid())

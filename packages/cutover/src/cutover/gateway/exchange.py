@@ -127,12 +127,15 @@ class Exchange:
 
     def expired(self) -> None:
         """The deadline has passed."""
-        upstream, waited = self._upstream, f"no answer in {self._deadline_ms / 1000:g} s"
-        if upstream is None:
-            self._end(Outcome.NOT_SENT, f"no connection in {self._deadline_ms / 1000:g} s")
-        else:
-            self._end(Outcome.TIMEOUT_UNKNOWN, waited)
-            upstream.drop()
+        self._give_up(f"in {self._deadline_ms / 1000:g} s")
+
+    def given_up(self) -> None:
+        """The worker stops before the deadline."""
+        self._give_up("before this gateway had to stop")
+
+    def risky(self) -> bool:
+        """Whether it was sent and may move money; what a webhook sets off is not known here."""
+        return self._upstream is not None
 
     def client_left(self) -> None:
         """The client hung up; what was not sent yet never will be."""
@@ -143,6 +146,14 @@ class Exchange:
     def _send(self, upstream: "Upstream") -> None:
         self._upstream = upstream
         upstream.carry(self, self._message)
+
+    def _give_up(self, waited: str) -> None:
+        upstream = self._upstream
+        if upstream is None:
+            self._end(Outcome.NOT_SENT, f"no connection {waited}")
+        else:
+            self._end(Outcome.TIMEOUT_UNKNOWN, f"no answer {waited}")
+            upstream.drop()
 
     def _finish(self) -> None:
         self.done = True
@@ -188,6 +199,10 @@ class IntentExchange(Exchange):
         self._way = way
         self._standing = standing
         self._request_id = request_id
+
+    def risky(self) -> bool:
+        """Whether it was sent and may move money."""
+        return self._way.money and self._upstream is not None
 
     def signature(self) -> bytes:
         """Header lines that say who answered, by which table."""

@@ -122,12 +122,12 @@ class Node:
             listener.close()
         self._crew.tell_to_stop()
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._config.limits.drain_seconds + STOP_GRACE_SECONDS
+        give_up = loop.time() + self._config.stop_seconds() + STOP_GRACE_SECONDS
         # ASYNC110: processes have no event to await
         while not self._crew.gone() and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_SECONDS)
         self._crew.kill()
-        self._crew.harvest()
+        self._crew.write_off()
         try:
             async with asyncio.timeout(FINAL_REPORT_SECONDS):
                 await self._deliver()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.answers import error_answer, status_line
+from cutover.gateway.config import WEBHOOK_DEADLINE_MS
 from cutover.gateway.exchange import Exchange, fate
 from cutover.gateway.message import Answer, Request
 from cutover.runbook.intent import Intent
@@ -17,8 +18,6 @@ from cutover.runbook.intent import Intent
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
-
-DEADLINE_MS: Final = 25_000
 
 # No dot segments, no escapes, no empty segments: the plane must read the path as we did.
 _PATH: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+/?")
@@ -74,7 +73,7 @@ def take(board: "Board", client: "Client", request: Request, body: bytes) -> Non
     else:
         plane = standing.active
         message = _message(plane.base, plane.host, request, body)
-        exchange = WebhookExchange(board, client, plane, message, DEADLINE_MS)
+        exchange = WebhookExchange(board, client, plane, message, WEBHOOK_DEADLINE_MS)
         client.exchange = exchange
         exchange.begin(True)  # what it sets off is not known here
 

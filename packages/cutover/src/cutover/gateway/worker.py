@@ -27,6 +27,8 @@ from cutover.gateway.surface import Surface
 
 SWEEP_SECONDS: Final = 0.05
 CONNECTIONS_SWEEP_SECONDS: Final = 1.0
+FAREWELL_SECONDS: Final = 0.5
+"""For clients to take their last answers; it is part of the supervisor's grace."""
 _PR_SET_PDEATHSIG: Final = 1
 
 log = logging.getLogger("cutover.gateway.worker")
@@ -93,18 +95,27 @@ async def _sweep(board: Board) -> None:
 
 
 async def _drain(board: Board) -> None:
+    """Finish what is in hand; whatever is not finished then is told and counted as given up."""
     board.draining = True
     board.flush()
     for client in list(board.clients):
         client.interrupt()
     give_up = board.loop.time() + board.limits.drain_seconds
     # ASYNC110: an event would cost something at every request
-    while _busy(board) and board.loop.time() < give_up:  # noqa: ASYNC110
+    while _busy(board) and (board.loop.time() < give_up or board.money_waits()):  # noqa: ASYNC110
+        await asyncio.sleep(SWEEP_SECONDS / 5)
+    board.give_up()
+    give_up = board.loop.time() + FAREWELL_SECONDS
+    while _writing(board) and board.loop.time() < give_up:  # noqa: ASYNC110 (as above)
         await asyncio.sleep(SWEEP_SECONDS / 5)
 
 
 def _busy(board: Board) -> bool:
     return board.in_flight > 0 or any(client.busy() for client in board.clients)
+
+
+def _writing(board: Board) -> bool:
+    return any(client.writing() for client in board.clients)
 
 
 def _defect(board: Board, context: dict[str, Any]) -> None:
