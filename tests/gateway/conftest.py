@@ -55,5 +55,6 @@ async def world(tmp_path):
     for node in made.nodes:
         if node.process.poll() is None:
             node.kill()
+        node.process.stderr.close()
     for server in (made.hetzner, made.phala, made.conductor):
         await server.stop()

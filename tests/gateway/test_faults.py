@@ -1,6 +1,8 @@
 """What becomes of a POST when the plane misbehaves: it gets there once, and the client is told."""
 
 import asyncio
+import os
+import signal
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.config import Limits
 from cutover.runbook.intent import Intent
-from gateway.doubles import process, text, until, whole
+from gateway.doubles import process, table, text, until, whole
 
 PAY = "pay 1 USDC to o/r"
 
@@ -261,3 +263,58 @@ def self_signed(tmp_path):
     )  # fmt: skip
     path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+async def test_money_in_the_candidates_hand_is_reported_until_its_outcome_is(world):
+    """Not the fallback's, not what moves none; over connections fresh and used, however it ends."""
+    node, client = await world.serving(deadlines_ms={Intent.PAY: 1500, Intent.ANALYZE: 1500})
+    await world.apply(table(2, pay=10_000, share=10_000))
+    release = asyncio.Event()
+
+    async def slow(seen, writer):
+        await release.wait()
+
+    for _ in range(2):  # the second time over a connection that is there
+        release.clear()
+        world.phala.misbehave = slow
+        other = await world.client(node)
+        await client.send(process(PAY))
+        await other.send(process("analyze o/r"))
+        await until(lambda: in_hand(world) == (2, 1), what="one of two that may move money")
+        release.set()
+        await client.answer()
+        await until(lambda: in_hand(world) == (0, 0), what="none any more")
+    world.phala.misbehave = reset
+    assert (await client.ask(PAY)).status == 502
+    world.phala.misbehave = hang
+    await client.send(process(PAY))
+    await until(lambda: in_hand(world) == (1, 1), what="one that will never be answered")
+    client.close()
+    await until(lambda: in_hand(world) == (0, 0), what="its deadline")
+    total = world.conductor.totals()
+    assert total["phala", Intent.PAY, Outcome.TIMEOUT_UNKNOWN] == 1
+    world.hetzner.misbehave = hang
+    await world.apply(table(3))
+    await other.send(process(PAY))
+    await until(lambda: in_hand(world) == (1, 0), what="a payment in the fallback's hand")
+
+
+async def hang(seen, writer):
+    await asyncio.sleep(3)
+
+
+def in_hand(world):
+    last = world.conductor.last()
+    return last.in_flight, last.money_in_flight
+
+
+async def test_money_in_a_dead_workers_hand_is_lost_and_not_in_flight_for_ever(world):
+    node, client = await world.serving()
+    await world.apply(table(2, pay=10_000))
+    world.phala.misbehave = hang
+    await client.send(process(PAY))
+    await until(lambda: in_hand(world) == (1, 1))
+    (worker,) = node.workers()
+    os.kill(worker, signal.SIGKILL)
+    await until(lambda: in_hand(world) == (0, 0))
+    assert world.conductor.last().lost == 1

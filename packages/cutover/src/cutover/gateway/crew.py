@@ -18,6 +18,7 @@ from cutover.gateway.page import (
     BITMAPS,
     IN_FLIGHT,
     LOST,
+    MONEY,
     Page,
 )  # fmt: skip
 from cutover.gateway.totals import Totals
@@ -122,8 +123,15 @@ class Crew:
 
     def in_flight(self) -> int:
         """Requests that are worked on."""
-        words, page = self._page.words, self._page
-        return sum(words[page.block_at(w) + IN_FLIGHT] for w in range(self._config.workers))
+        return self._sum(IN_FLIGHT)
+
+    def money_in_flight(self) -> int:
+        """Requests that may move money, sent to the candidate and not ended yet.
+
+        Ask for `adopted` first: what was sent before a table came into force is in here then. A
+        dead worker's are in here until they are lost.
+        """
+        return self._sum(MONEY)
 
     def tell_to_stop(self) -> None:
         """Ask every worker to finish what it has in hand."""
@@ -148,9 +156,9 @@ class Crew:
         self.harvest()
         self.harvest_conversations()
         for worker in range(len(self._places)):
-            held_at = self._page.block_at(worker) + IN_FLIGHT
-            self._totals.lost += self._page.words[held_at]
-            self._page.words[held_at] = 0
+            block = self._page.block_at(worker)
+            self._totals.lost += self._page.words[block + IN_FLIGHT]
+            self._page.words[block + IN_FLIGHT] = self._page.words[block + MONEY] = 0
 
     def _spawn(self, worker: int) -> _Place:
         listener = self._listeners[worker].fileno()
@@ -182,6 +190,10 @@ class Crew:
         self._totals.forget_worker(worker)
         self._lost_seen[worker] = 0
         self._page.clear_block(worker)
+
+    def _sum(self, word: int) -> int:
+        words, page = self._page.words, self._page
+        return sum(words[page.block_at(w) + word] for w in range(self._config.workers))
 
     def _add_lost(self, worker: int) -> None:
         lost = self._page.words[self._page.block_at(worker) + LOST]

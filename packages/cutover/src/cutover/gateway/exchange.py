@@ -69,6 +69,9 @@ class Exchange:
         """The client's answer when there is none from the plane."""
         raise NotImplementedError
 
+    def sending(self) -> None:
+        """The message is about to be sent; what may move money hears of it before that."""
+
     def settle(self, outcome: Outcome) -> None:
         """Count an end without an answer."""
         raise NotImplementedError
@@ -85,6 +88,8 @@ class Exchange:
         upstream = self._pool.take(money)
         if upstream is not None:
             self._upstream = upstream
+            if money:
+                self.sending()
             upstream.carry(self, self._message)
         elif not self._pool.connect(self):
             self._end(Outcome.SHED, f"all connections to {self._pool.name} are busy")
@@ -114,9 +119,11 @@ class Exchange:
         self.done = True
         self._board.release(self, self._deadline_ms)
         client = self._client
-        if client is not None:
-            client.reply(self.render(answer, body, client.ending))
-        self.settle_answer(answer.status, body)
+        try:
+            if client is not None:
+                client.reply(self.render(answer, body, client.ending))
+        finally:
+            self.settle_answer(answer.status, body)
 
     def broken(self, detail: str) -> None:
         """The connection failed after the message had been handed to it."""
@@ -145,6 +152,7 @@ class Exchange:
 
     def _send(self, upstream: "Upstream") -> None:
         self._upstream = upstream
+        self.sending()
         upstream.carry(self, self._message)
 
     def _give_up(self, waited: str) -> None:
@@ -204,6 +212,11 @@ class IntentExchange(Exchange):
         """Whether it was sent and may move money."""
         return self._way.money and self._upstream is not None
 
+    def sending(self) -> None:
+        """Whoever wants to know what the candidate may still pay sees it from now on."""
+        if self._way.exposed:
+            self._board.tally.expose(1)
+
     def signature(self) -> bytes:
         """Header lines that say who answered, by which table."""
         return b"%b%b\r\n" % (self._way.signature, self._request_id)
@@ -227,12 +240,21 @@ class IntentExchange(Exchange):
         """Count it."""
         cell = self._way.cell + OUTCOME_INDEX[outcome._value_]
         self._board.tally.count(self._standing.version, cell)
+        if self._way.exposed:
+            self._ended()
 
     def settle_answer(self, status: int, body: bytes) -> None:
         """Judge the answer by its content, and count it."""
         outcome = outcome_of(self._intent, status, body)
         cell = self._way.cell + OUTCOME_INDEX[outcome._value_]
         self._board.tally.count(self._standing.version, cell)
+        if self._way.exposed:
+            self._ended()
+
+    def _ended(self) -> None:
+        """Only now that its outcome is counted is it in the candidate's hand no more."""
+        if self._upstream is not None:
+            self._board.tally.expose(-1)
 
 
 def _opening(answer: "Answer", length: int) -> bytes:

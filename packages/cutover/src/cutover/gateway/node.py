@@ -260,6 +260,7 @@ class Node:
             refused_generation=self._refused[0],
             refused=self._refused[1],
             in_flight=self._crew.in_flight(),
+            money_in_flight=self._crew.money_in_flight(),  # looked at after `generation`
             lost=self._totals.lost,
             counts=tuple(unsaid.counts()),
             conversations=tuple(unsaid.conversations()),

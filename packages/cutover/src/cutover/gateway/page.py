@@ -42,7 +42,7 @@ _TABLE_AT: Final = 4096
 _BLOCKS_AT: Final = _TABLE_AT + TABLE_BYTES_MAX
 
 # u64 words of a block
-ADOPTED, IN_FLIGHT, LOST = range(3)
+ADOPTED, IN_FLIGHT, LOST, MONEY = range(4)
 BLOCK_HEAD: Final = 8
 CELLS: Final = PLANES * len(INTENTS) * len(OUTCOMES)
 BITMAP_WORDS: Final = -(-ALL_BP // 64)

@@ -28,6 +28,7 @@ class Way(Generic[P]):
         plane: that answers.
         refusal: what a client is told if the plane may not answer this intent, else None.
         money: whether the intent may move money.
+        exposed: whether it may, and the plane is the candidate.
         pair: place of (plane, intent) among the conversation bitmaps.
         cell: place of its first outcome among the counters.
         signature: header lines that tell a client who answered; the request id is to follow.
@@ -36,6 +37,7 @@ class Way(Generic[P]):
     plane: P
     refusal: str | None
     money: bool
+    exposed: bool
     pair: int
     cell: int
     signature: bytes
@@ -78,11 +80,13 @@ class Standing(Generic[P]):
     def _way(self, intent: Intent, name: str) -> Way[P]:
         route = self.table.routes[intent]
         plane, index = sorted(self._planes).index(name), INTENTS.index(intent)
+        money = RISK_OF[intent] is Risk.MONEY
         said = f"x-cutover-plane: {name}\r\nx-cutover-generation: {self.table.generation}\r\n"
         return Way(
             plane=self._planes[name],
             refusal=route.refusal if name in route.refuse_on else None,
-            money=RISK_OF[intent] is Risk.MONEY,
+            money=money,
+            exposed=money and name == self.table.candidate,
             pair=pair_of(plane, index),
             cell=cell_of(plane, index, 0),
             signature=f"{said}x-request-id: ".encode(),

@@ -7,6 +7,7 @@ from cutover.gateway.page import (
     BLOCK_HEAD,
     CELLS,
     LOST,
+    MONEY,
     SLOT_WORDS,
     SLOTS,
     Page,
@@ -57,6 +58,10 @@ class Tally:
         It counts for the version adopted last, by which it was routed a moment ago.
         """
         self._bytes[self._bitmaps_at + pair * BITMAP_BYTES + (bucket >> 3)] |= 1 << (bucket & 7)
+
+    def expose(self, more: int) -> None:
+        """So many more (or, below 0, fewer) money requests are in the candidate's hand."""
+        self._words[self._block + MONEY] += more
 
     def lose(self) -> None:
         """An outcome could not be recorded; said, so that nobody takes the counts for whole."""
