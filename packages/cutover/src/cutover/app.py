@@ -20,6 +20,7 @@ from cutover.clock import ObservedClock, SystemClock
 from cutover.conductor.address import conductor_url, url_of
 from cutover.conductor.api import build_api
 from cutover.conductor.chain_lookup import NearChain
+from cutover.conductor.cleanse import Cleanser
 from cutover.conductor.config import GatewayAccess, PlaneAccess
 from cutover.conductor.credentials import (
     GATEWAY_FILE,
@@ -32,7 +33,7 @@ from cutover.conductor.engine import Engine
 from cutover.conductor.gatherer import Gatherer
 from cutover.conductor.inspector import PlaneInspector
 from cutover.conductor.listener import listen, port_before
-from cutover.conductor.log import Log
+from cutover.conductor.log import Log, flush
 from cutover.conductor.loop import Loop
 from cutover.conductor.nodes import Nodes
 from cutover.conductor.plane_client import HttpPlane
@@ -135,6 +136,7 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
         raise _first(known) from group
     finally:
         journal.close()
+        flush()
     return Outcome(run, run.phase)
 
 
@@ -160,7 +162,9 @@ async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, token
     clock = ObservedClock(SystemClock(), last.at_ms if last else 0)
     engine = Engine(runbook, before, journal, clock)
     log = Log(runbook)
-    loop = Loop(engine, runbook.timing.readiness_every_ms, log.entries)
+    loop = Loop(
+        engine, runbook.timing.readiness_every_ms, log.entries, Cleanser(secret_values(settings))
+    )
     loop.begin(_first_facts(runbook, journal, before, clock, last))
     async with _client() as client:
         await serve(_parts(runbook, settings, journal, loop, clock, client, tokens))

@@ -7,24 +7,37 @@ Whoever hands something in hears back once it is durable, so that no acknowledge
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
+from functools import partial
 
 from cutover.conductor.engine import Engine
+from cutover.conductor.log import say
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry, Fact
 from cutover.decision.run import TERMINAL
 from cutover.errors import CutoverError
+from cutover.evidence.observation import GatewayReport
+from cutover.journal.schema import BusyError
 from cutover.routing.table import RoutingTable
 
 INBOX_MAX = 1_024
-BATCH_MAX = 256
+BATCH_MAX = 32
+"""Facts in one transaction; more would hold up the API, and a rollback among them."""
 TICK_SECONDS_MAX = 0.25
+BUSY_TRIES = 50
+BUSY_PAUSE_SECONDS = 0.1
+"""Between looks at a journal that another program has locked; the API answers meanwhile."""
 
 Watcher = Callable[[Sequence[Entry]], None]
-Waiting = tuple[Fact, asyncio.Future[bool]]
+Waiting = tuple[Fact, asyncio.Future[CutoverError | None]]
 
 
 class ClosedError(CutoverError):
     """The conductor is at its end and takes nothing more; ask again when it runs."""
+
+
+class DefectError(CutoverError):
+    """A report that no rule could fold; nothing of it is journaled."""
 
 
 class Loop:
@@ -34,10 +47,18 @@ class Loop:
         engine: journal and judgement.
         tick_ms: how often time alone is given a say.
         watch: told of every batch of new entries, after they are durable.
+        cleanse: takes secrets out of whatever comes in.
     """
 
-    def __init__(self, engine: Engine, tick_ms: int, watch: Watcher) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tick_ms: int,
+        watch: Watcher,
+        cleanse: Callable[[Fact], Fact] = lambda fact: fact,
+    ) -> None:
         self.engine = engine
+        self._cleanse = cleanse
         self._inbox: asyncio.Queue[Waiting] = asyncio.Queue(INBOX_MAX)
         self._tick = min(TICK_SECONDS_MAX, tick_ms / 1000)
         self._watch = watch
@@ -51,14 +72,15 @@ class Loop:
 
         Raises:
             ClosedError: it was not journaled, and will not be.
+            DefectError: it is a report that cannot be folded.
         """
         if self._closed:
             raise ClosedError("the conductor takes no more observations: the run is at its end")
-        taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        await self._inbox.put((fact, taken))
+        taken: asyncio.Future[CutoverError | None] = asyncio.get_running_loop().create_future()
+        await self._inbox.put((self._cleanse(fact), taken))
         self._refuse_late()
-        if not await taken:
-            raise ClosedError("the conductor ended before this could be journaled: say it again")
+        if refused := await taken:
+            raise refused
 
     def _refuse_late(self) -> None:
         """Answer what came in while the loop closed; nobody else would."""
@@ -67,7 +89,7 @@ class Loop:
 
     def order(self, command: Command) -> str:
         """Take an operator's order at once; the refusal, or empty when admitted."""
-        refused, entries = self.engine.order(command)
+        refused, entries = self.engine.order(cast("Command", self._cleanse(command)))
         self._tell(entries)
         return refused
 
@@ -83,17 +105,61 @@ class Loop:
         """
         try:
             while self.engine.run.phase not in TERMINAL:
-                self._take(await self._drain())
+                await self._take(await self._drain())
         finally:
             self._close()
 
-    def _take(self, batch: Sequence[Waiting]) -> None:
-        durable = False
+    async def _take(self, batch: Sequence[Waiting]) -> None:
+        facts = [fact for fact, _ in batch]
         try:
-            self._tell(self.engine.advance([fact for fact, _ in batch]))
-            durable = True
-        finally:
-            _answer(batch, durable=durable)
+            entries = await self._patiently(facts)
+        except (CutoverError, asyncio.CancelledError):
+            _answer(batch, _late)
+            raise
+        except Exception as error:
+            if not batch:
+                raise
+            say("defect", facts=[type(fact).__name__ for fact in facts], error=repr(error))
+            await self._apart(batch)
+            return
+        _answer(batch)
+        self._tell(entries)
+        self._remember()
+
+    async def _patiently(self, facts: Sequence[Fact]) -> list[Entry]:
+        """Advance; a journal that another program holds for a moment is tried again."""
+        for _ in range(BUSY_TRIES):
+            try:
+                return self.engine.advance(facts)
+            except BusyError:
+                await asyncio.sleep(BUSY_PAUSE_SECONDS)
+        return self.engine.advance(facts)
+
+    async def _apart(self, batch: Sequence[Waiting]) -> None:
+        """A node's report that cannot be folded is refused; any other defect is ours and ends us.
+
+        Raises:
+            CutoverError: the journal cannot be written.
+        """
+        for number, (fact, taken) in enumerate(batch):
+            try:
+                entries = await self._patiently([fact])
+            except BaseException as error:
+                ours = not isinstance(fact, GatewayReport) or not isinstance(error, Exception)
+                if ours or isinstance(error, CutoverError):
+                    _answer(batch[number:], _late)
+                    raise
+                _answer([(fact, taken)], partial(DefectError, f"no rule takes it: {error!r}"[:200]))
+                continue
+            _answer([(fact, taken)])
+            self._tell(entries)
+
+    def _remember(self) -> None:
+        """Store the state when it is time; a failure costs a longer start, and nothing else."""
+        try:
+            self._tell(self.engine.snapshot())
+        except Exception as error:  # noqa: BLE001 - the decisions before it stand and were told
+            say("snapshot_failed", error=repr(error))
 
     async def _drain(self) -> list[Waiting]:
         batch: list[Waiting] = []
@@ -111,14 +177,14 @@ class Loop:
         left: list[Waiting] = []
         while not self._inbox.empty():
             left.append(self._inbox.get_nowait())
-        _answer(left, durable=False)
+        _answer(left, _late)
 
     def _tell(self, entries: Sequence[Entry]) -> None:
         if not entries:
             return
         self._table = self.engine.table()
+        self._wake()  # first: those who carry decisions out wait for nobody's log
         self._watch(entries)
-        self._wake()
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -150,7 +216,12 @@ class Loop:
         self._wake()
 
 
-def _answer(batch: Sequence[Waiting], *, durable: bool) -> None:
+def _answer(batch: Sequence[Waiting], refused: Callable[[], CutoverError] | None = None) -> None:
+    """Say that it is durable, or why it is not."""
     for _, taken in batch:
         if not taken.done():  # whoever handed it in may have gone
-            taken.set_result(durable)
+            taken.set_result(refused() if refused is not None else None)
+
+
+def _late() -> ClosedError:
+    return ClosedError("the conductor ended before this could be journaled: say it again")

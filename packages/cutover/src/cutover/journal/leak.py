@@ -30,7 +30,7 @@ class Scanner:
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._forms = {name: _forms(name, value) for name, value in secrets.items()}
+        self._forms = {name: forms(name, value) for name, value in secrets.items()}
         lengths = [len(form) for forms in self._forms.values() for form in forms]
         self._overlap = max(lengths, default=1) - 1
 
@@ -53,7 +53,12 @@ class Scanner:
             yield chunk
 
 
-def _forms(name: str, value: str) -> frozenset[bytes]:
+def forms(name: str, value: str) -> frozenset[bytes]:
+    """The byte strings in which a secret would stand in a text.
+
+    Raises:
+        JournalError: it is too short to be told from chance.
+    """
     raw = value.encode()
     if len(raw) < SECRET_BYTES_MIN:
         raise JournalError(
