@@ -42,7 +42,7 @@ def play(folder: Path, *arguments: str) -> tuple[int, dict, str]:
 
 @pytest.mark.demo
 def test_traffic_moves_to_the_candidate_and_no_request_fails(tmp_path):
-    """Without a fault the run completes, every client is answered well, and the archive verifies."""
+    """Without a fault the run completes, clients are answered well, and the archive verifies."""
     code, result, log = play(tmp_path / "world")
     assert (code, result["result"], result["problems"]) == (0, "complete", []), log[-3000:]
     assert [stage["name"] for stage in result["stages"]] == ["shadow", "canary", "mixed", "primary"]
@@ -69,6 +69,28 @@ def test_a_fault_ends_as_the_runbook_says(tmp_path, name):
 def test_every_fault_ends_as_the_runbook_says(tmp_path, name):
     """Each fault ends with its result, by its rule, and within its bound of failed requests."""
     judge(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--fault", "nonsense"], "no fault 'nonsense'"),
+        (["--folder", "/proc/nowhere"], "cannot be made"),
+        (["--runbook", "nowhere.toml"], "cannot be read"),
+        (["--runbook", "runbooks/phased.toml"], "is no rehearsal"),
+    ],
+)
+def test_what_cannot_be_played_is_said_at_once(words, said):
+    """A message and code 2; nothing is started and no folder is left."""
+    before = set((ROOT / ".cutover").glob("*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "cutover", "demo", *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert set((ROOT / ".cutover").glob("*")) == before
 
 
 def judge(folder: Path, name: str) -> None:

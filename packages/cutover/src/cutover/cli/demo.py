@@ -12,6 +12,7 @@ from cutover.cli.options import Json
 from cutover.cli.output import err, fail, grid, out, say
 from cutover.clock import SystemClock
 from cutover.demo.faults import FAULTS
+from cutover.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from cutover.demo.play import Result
@@ -51,16 +52,35 @@ def demo(
         console.print(f"{at:6.1f}s  {text}", style=style, markup=False)
         console.file.flush()
 
-    home = folder or Path(".cutover") / f"demo-{clock.wall_ms()}"
-    home.mkdir(parents=True, exist_ok=False, mode=0o700)
-    play = Play(load_runbook(runbook), runbook, home.resolve(), FAULTS.get(fault or ""), line)
+    agreed = load_runbook(runbook)
+    if not agreed.rehearsal:
+        raise ConfigurationError(
+            f"{runbook} is no rehearsal: a demo's planes run without TLS and without a TEE; use "
+            "runbooks/demo.toml, or say `rehearsal = true`"
+        )
+    home = _made(folder or Path(".cutover") / f"demo-{clock.wall_ms()}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # ends the world, too
-    result = play.run()
+    try:
+        result = Play(agreed, runbook, home, FAULTS.get(fault or ""), line).run()
+    except KeyboardInterrupt:
+        err.print("interrupted; everything that was started has been stopped")
+        raise typer.Exit(130) from None
     if json:
         typer.echo(jsonlib.dumps(result.as_json(), ensure_ascii=False))
     else:
         _summary(result)
     raise typer.Exit(0 if result.ok else 1)
+
+
+def _made(folder: Path) -> Path:
+    """A new folder for one demo; what another left is never touched."""
+    try:
+        folder.mkdir(parents=True, exist_ok=False, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be made ({error.strerror}); name another one with --folder"
+        ) from error
+    return folder.resolve()
 
 
 def _summary(result: "Result") -> None:

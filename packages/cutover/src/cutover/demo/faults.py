@@ -25,7 +25,11 @@ class Fault:
         inject: makes it happen.
         result: `complete`, `rolled_back` or `held`.
         rule: rollback condition or reason code that must have decided; empty for none.
-        failed_max: client requests that may fail by the fault's own nature; None: not bounded.
+        failing: plane whose answers may fail by the fault's own nature; `unnamed` for a client
+            that got none; empty: nobody's.
+        failed_max: how many may fail then.
+        seconds_max: from the cause to the decision.
+        refused: clients must have met a clear refusal of money.
         relay: needs the link between gateway and conductor.
     """
 
@@ -36,7 +40,10 @@ class Fault:
     inject: Callable[[World], None]
     result: str
     rule: str
-    failed_max: int | None
+    failing: str
+    failed_max: int
+    seconds_max: float
+    refused: bool = False
     relay: bool = False
 
 
@@ -85,35 +92,35 @@ def _table_rejected(world: World) -> None:
 _ALL: Final = (
     Fault(
         "not-ready", "phala is redeployed without its Ping key: /ready answers 503",
-        "mixed", False, _misconfigure, "rolled_back", "not-ready", None,
+        "mixed", False, _misconfigure, "rolled_back", "not-ready", "phala", 60, 10,
     ),
     Fault(
         "canary-fails", "both payment rails fail for phala: its canary says ok=false",
-        "canary", False, _rails_fail, "rolled_back", "canary-failed", 0,
+        "canary", False, _rails_fail, "rolled_back", "canary-failed", "", 0, 7,
     ),
     Fault(
         "payments-fail", "phala's NEAR transactions fail on chain",
-        "mixed", True, _payments_fail, "rolled_back", "payments-failed", None,
+        "mixed", True, _payments_fail, "rolled_back", "payments-failed", "phala", 10, 10,
     ),
     Fault(
         "attestation-lost", "phala's guest agent goes away: teeWallet=mock",
-        "mixed", False, _guest_agent_gone, "rolled_back", "attestation-lost", 0,
+        "mixed", False, _guest_agent_gone, "rolled_back", "attestation-lost", "", 0, 15,
     ),
     Fault(
         "fallback-down", "hetzner is killed while it still answers half of everything",
-        "mixed", False, _fallback_down, "held", "sick:hetzner", None,
+        "mixed", False, _fallback_down, "held", "sick:hetzner", "hetzner", 250, 8, refused=True,
     ),
     Fault(
         "conductor-crash", "the conductor is killed with SIGKILL and started again",
-        "canary", False, _conductor_crash, "complete", "", 0,
+        "canary", False, _conductor_crash, "complete", "", "", 0, 0,
     ),
     Fault(
         "gateway-crash", "the gateway is killed with SIGKILL and started again",
-        "mixed", False, _gateway_crash, "complete", "", None,
+        "mixed", False, _gateway_crash, "complete", "", "unnamed", 120, 0,
     ),
     Fault(
         "table-rejected", "the link to the conductor falsifies routing tables",
-        "canary", False, _table_rejected, "held", "table_rejected", 0, True,
+        "canary", False, _table_rejected, "held", "table_rejected", "", 0, 60, relay=True,
     ),
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from cutover.demo.faults import Fault
 from cutover.demo.follow import Follower
 from cutover.demo.line import Line
 from cutover.demo.processes import DemoError
+from cutover.demo.verdict import Seen, problems
 from cutover.demo.world import World
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import LEADING, Intent
@@ -20,6 +21,9 @@ from cutover.runbook.intent import LEADING, Intent
 LOOK_SECONDS = 0.1
 REST_SECONDS = 5.0
 """How long a run that came to rest is watched: nothing may move, nobody may fail."""
+
+SETTLE_SECONDS = 1.5
+"""For answers that were on their way when the run came to rest."""
 
 DEADLINE_SECONDS = 170.0
 
@@ -90,6 +94,7 @@ class Play:
         self._stages: list[StageSeen] = []
         self._injected_wall = 0
         self._failed_before = 0
+        self._failed_at_rest: int | None = None
         self._decided_wall = 0
         self._returned_wall = 0
         self._rule = ""
@@ -123,6 +128,8 @@ class Play:
                 rested_ms = 0
             elif rested_ms == 0:
                 rested_ms = now
+            elif self._failed_at_rest is None and now - rested_ms > SETTLE_SECONDS * 1000:
+                self._failed_at_rest = int(self._world.traffic()["failed"])
             elif now - rested_ms > self._rest_ms():
                 return
             pause(LOOK_SECONDS)
@@ -253,7 +260,7 @@ class Play:
             requests=requests,
             seconds_to_decision=self._since_cause(self._decided_wall),
             seconds_to_all_back=self._since_cause(self._returned_wall),
-            problems=self._problems(run, result, requests),
+            problems=problems(self._fault, self._seen(result, self._rule or held, traffic)),
             journal=str(self._world.data / "journal.db"),
             archive=str(archive) if archive.exists() else "",
             weak=run.weak,
@@ -263,36 +270,22 @@ class Play:
     def _since_cause(self, wall_ms: int) -> float | None:
         return (wall_ms - self._injected_wall) / 1000 if wall_ms and self._injected_wall else None
 
-    def _problems(self, run: Run, result: str, requests: dict[str, Any]) -> list[str]:
-        problems = []
-        wanted = self._fault.result if self._fault else "complete"
-        if result != wanted:
-            problems.append(f"the run is {result}, expected {wanted}")
-        if self._fault is not None and not self._injected_wall:
-            problems.append("the fault was never injected")
-        if (
-            self._fault
-            and self._fault.rule
-            and self._fault.rule not in (self._rule, self._held_by(run))
-        ):
-            problems.append(f"decided by {self._rule or 'nothing'}, expected {self._fault.rule}")
-        allowed = self._fault.failed_max if self._fault else 0
-        if allowed is not None and requests["failed"] > allowed:
-            problems.append(f"{requests['failed']} client requests failed, at most {allowed} may")
-        if requests["total"] == 0:
-            problems.append("no client request was made")
-        if result == "held":
-            problems += self._exposure_rose()
-        return problems
+    def _seen(self, result: str, rule: str, traffic: dict[str, Any]) -> Seen:
+        return Seen(
+            result=result,
+            rule=rule,
+            injected=self._injected_wall > 0,
+            decided_s=self._since_cause(self._decided_wall),
+            traffic=traffic,
+            failed_before=self._failed_before,
+            failed_at_rest=self._failed_at_rest,
+            risen=self._risen(),
+        )
 
-    def _exposure_rose(self) -> list[str]:
+    def _risen(self) -> tuple[str, ...]:
         """What rose on the gateways since the cause; a refused table is in force nowhere."""
         nodes = self._follower.run.nodes.values()
         if all(node.generation <= self._generation_at_cause for node in nodes):
-            return []
-        now = self._shares()
-        return [
-            f"{intent} rose to {bp / 100:g}% while the run should hold"
-            for intent, bp in now.items()
-            if bp > self._share_at_cause.get(intent, 0)
-        ]
+            return ()
+        now = self._shares().items()
+        return tuple(i for i, bp in now if bp > self._share_at_cause.get(i, 0))
