@@ -7,13 +7,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import pytest
 
 from cutover.errors import JournalError
-from cutover.evidence.observation import Reference, Snapshot
+from cutover.evidence.observation import Reference, Snapshot, Stopped
 from cutover.journal.chain import Verified, genesis
+from cutover.journal.schema import BusyError
 from cutover.journal.store import Journal
 from journal.journals import RUN, TRIGGERS, alter, copy_of, record, story, unguarded
 
@@ -270,8 +272,10 @@ def test_a_failed_write_that_did_reach_the_file_ends_all_writing(journal):
 
 CHILD = """
 import sys
+import time
 from pathlib import Path
 from cutover.evidence.observation import Reference
+from cutover.journal.schema import BusyError
 from cutover.journal.store import Journal
 journal = Journal.open(Path(sys.argv[1]), "run-1")
 while True:
@@ -433,3 +437,18 @@ def test_closing_twice_is_harmless_and_leaves_one_complete_file(journal):
     assert not journal.path.with_name("journal.db-wal").exists()
     with closing(unguarded(journal.path)) as database:
         assert database.execute("SELECT count(*) FROM entries").fetchone() == (1,)
+
+
+def test_a_foreign_lock_is_told_at_once_and_harms_nothing(tmp_path):
+    """Another program that holds the file makes the writer wait for milliseconds, not seconds."""
+    path = tmp_path / "journal.db"
+    journal = Journal.open(path, "run-1")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(BusyError, match="another program holds it"):
+            journal.append([Stopped("x")], 1, 0)
+        assert time.monotonic() - began < 1
+        other.execute("ROLLBACK")
+    assert [e.seq for e in journal.append([Stopped("x")], 1, 0)] == [1]
+    journal.close()

@@ -19,6 +19,8 @@ from cutover.journal.entry import PAYLOAD_BYTES_MAX
 APPLICATION_ID: Final = 0x4355544A  # "CUTJ": what the file says it is
 SNAPSHOT_BYTES_MAX: Final = 64 << 20
 BUSY_SECONDS: Final = 5.0
+WRITER_BUSY_MS: Final = 20
+"""The writer waits no longer at a time: it stands in the way of everything else meanwhile."""
 WAL_BYTES_MAX: Final = 16 << 20
 
 TABLES: Final = """
@@ -50,6 +52,10 @@ BEGIN SELECT RAISE(ABORT, 'an entry only follows the last'); END;
 """
 
 
+class BusyError(JournalError):
+    """Another program holds the file; nothing was done, and it may be done again."""
+
+
 @contextmanager
 def explained(path: Path, doing: str) -> Iterator[None]:
     """Turn the database's and the system's complaints into ours, with advice."""
@@ -57,7 +63,8 @@ def explained(path: Path, doing: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", "") or type(error).__name__
-        raise JournalError(f"{doing} {path}: {error} ({code}); {_advice(code)}") from error
+        kind = BusyError if code.startswith("SQLITE_BUSY") else JournalError
+        raise kind(f"{doing} {path}: {error} ({code}); {_advice(code)}") from error
     except UnicodeDecodeError as error:  # the database quotes damaged text in its complaint
         raise JournalError(f"{doing} {path}: {error}; {_advice('SQLITE_CORRUPT')}") from error
     except OSError as error:

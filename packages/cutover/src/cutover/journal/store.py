@@ -72,6 +72,7 @@ class Journal(Reader):
             schema.check(database, path, guarded=True)
             journal = cls(database, path, held)
             journal._check_run(run_id)
+            database.execute(f"PRAGMA busy_timeout = {schema.WRITER_BUSY_MS}")
         except BaseException:
             database.close()
             raise
@@ -113,6 +114,7 @@ class Journal(Reader):
             wall_ms: milliseconds since the epoch, for people.
 
         Raises:
+            BusyError: another program holds the file just now; nothing was recorded.
             JournalError: the stamp goes back, a fact cannot be written, or the disk refused; then
                 nothing was recorded and the journal stands where it stood.
         """
