@@ -1,10 +1,14 @@
 """What a conductor says while it works: decisions and evidence, one structured line each.
 
-Readings that repeat all day are in the journal and not here.
+Readings that repeat all day are in the journal and not here. A thread of its own writes: standard
+error may be a pipe that nobody reads, or none at all, and a rollback waits for neither. What could
+not be written is counted and told once it can be.
 """
 
+import queue
+import threading
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, Final, get_args
 
 import msgspec
 import structlog
@@ -29,15 +33,70 @@ _SAID = (
 )  # fmt: skip
 
 
+LINES_MAX: Final = 2_000
+"""That wait to be written; more are counted and dropped."""
+
+
+class _Writer:
+    """Writes lines in their order, and never keeps anybody waiting."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(LINES_MAX)
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+
+    def put(self, event: str, fields: dict[str, Any]) -> None:
+        """Take a line."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+            self._thread.start()
+        try:
+            self._lines.put_nowait((event, fields))
+        except queue.Full:
+            self._dropped += 1
+
+    def _work(self) -> None:
+        while True:
+            event, fields = self._lines.get()
+            try:
+                structlog.get_logger().info(event, **fields)
+                if dropped := self._dropped:
+                    structlog.get_logger().warning("log_lines_dropped", lines=dropped)
+                    self._dropped -= dropped
+            except Exception:  # noqa: BLE001 - a log that fails has nowhere to say so but here
+                self._dropped += 1
+            finally:
+                self._lines.task_done()
+
+    def flush(self, seconds: float) -> None:
+        """Wait until all is written, but not for ever."""
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, seconds)
+
+
+_WRITER: Final = _Writer()
+
+
+def say(event: str, **fields: Any) -> None:
+    """Write one line soon."""
+    _WRITER.put(event, fields)
+
+
+def flush(seconds: float = 1.0) -> None:
+    """Wait until what was said is written, at most so long."""
+    _WRITER.flush(seconds)
+
+
 class Log:
     """Writes new entries to standard error."""
 
     def __init__(self, runbook: Runbook) -> None:
-        self._log = structlog.get_logger().bind(runbook=runbook.name)
+        self._name = runbook.name
 
     def entries(self, entries: Sequence[Entry]) -> None:
         """Say what happened, in the order of the journal."""
         for entry in entries:
             if isinstance(entry.fact, _SAID):
                 fields = msgspec.to_builtins(entry.fact)
-                self._log.info(fields.pop("type"), seq=entry.seq, at_ms=entry.at_ms, **fields)
+                kind = fields.pop("type")
+                say(kind, runbook=self._name, seq=entry.seq, at_ms=entry.at_ms, **fields)
