@@ -5,6 +5,7 @@ import pytest
 
 from conductor.doubles import DEMO, Memory, Ticks, canary, engine, ready, report
 from cutover.conductor import engine as module
+from cutover.conductor.stored import unstored
 from cutover.decision.command import HoldOrder, PromoteOrder, ResumeOrder
 from cutover.decision.kinds import CloseMoney, Hold, Reason
 from cutover.decision.run import Phase, Run
@@ -134,12 +135,35 @@ def test_snapshots_are_bound_into_the_journal(monkeypatch):
     for n in range(12):
         ticks.ms += 100
         heart.advance([ready("phala" if n % 2 else "hetzner")])
+        heart.snapshot()
     bound = [e.fact for e in memory.entries if type(e.fact).__name__ == "Snapshot"]
     assert len(bound) >= 2
     for snapshot in bound:
         assert snapshot.sha256 == f"digest-of-{snapshot.upto}"
-        stored = msgspec.json.decode(memory.snapshots[snapshot.upto], type=Run)
-        assert stored.seq == snapshot.upto
+        assert unstored(memory.snapshots[snapshot.upto]).seq == snapshot.upto
+
+
+def test_a_snapshot_that_fails_is_tried_again(monkeypatch):
+    """Not at once, and not only after the next thousands of entries."""
+    monkeypatch.setattr(module, "SNAPSHOT_AGAIN", 3)
+    heart, memory, _ = engine()
+    heart._snapshot_due = 1
+    heart.advance([ready()])
+    real, tries = memory.save_snapshot, []
+
+    def full(upto, data):
+        tries.append(upto)
+        raise JournalError("the disk is full")
+
+    memory.save_snapshot = full
+    with pytest.raises(JournalError):
+        heart.snapshot()
+    for _ in range(3):
+        assert heart.snapshot() == []
+        memory.save_snapshot = real
+        heart.advance([ready("hetzner")])
+    assert [type(e.fact).__name__ for e in heart.snapshot()] == ["Snapshot"]
+    assert len(tries) == 1
 
 
 def test_evidence_moves_the_run_within_the_same_step():

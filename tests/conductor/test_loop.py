@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
-from conductor.doubles import Memory, engine, ready
-from cutover.conductor.loop import INBOX_MAX, ClosedError, Loop
+from conductor.doubles import Memory, engine, ready, report
+from cutover.conductor import loop as module
+from cutover.conductor.loop import INBOX_MAX, ClosedError, DefectError, Loop
 from cutover.decision.command import AbortOrder, HoldOrder
 from cutover.decision.run import Phase
 from cutover.errors import JournalError
 from cutover.evidence.observation import Started
+from cutover.evidence.outcome import Count, Outcome
+from cutover.journal.schema import BusyError
 
 HOLD = HoldOrder("ann", "looking")
 
@@ -134,3 +137,96 @@ async def test_after_release_the_last_table_is_still_given():
     loop, _, _, _ = loop_of(Memory())
     loop.release()
     assert (await loop.wait_table(0, 0, 1_000)).generation == 1
+
+
+async def test_a_snapshot_that_fails_hides_no_decision():
+    """What was decided is told and in force, also when the state cannot be stored afterwards."""
+    loop, memory, told, _ = loop_of()
+    loop.engine._snapshot_due = 0
+
+    def full(upto, data):
+        raise JournalError("the disk is full")
+
+    memory.save_snapshot = full
+    work = asyncio.create_task(loop.run())
+    waiting = asyncio.create_task(loop.wait_table(1, 1, 60_000))
+    await loop.submit(ready())
+    assert loop.order(AbortOrder("ann", "stop")) == ""
+    assert (await asyncio.wait_for(waiting, 5)).generation == 2
+    await asyncio.wait_for(work, 5)
+    assert [e.seq for batch in told for e in batch] == [e.seq for e in memory.entries]
+
+
+async def test_a_report_that_breaks_a_rule_ends_nobody():
+    """It alone is refused; what came with it is journaled, in order, and the loop goes on."""
+    loop, memory, _, _ = loop_of()
+    bad = report(counts=(Count(1, "no such intent", "a|b|c", Outcome.OK, 1),))
+    real = loop.engine.advance
+
+    def advance(facts):
+        if bad in facts:
+            raise ValueError("too many values")
+        return real(facts)
+
+    loop.engine.advance = advance
+    facts = [ready(), bad, ready(status=503)]
+    waiting = [asyncio.create_task(loop.submit(fact)) for fact in facts]
+    await asyncio.sleep(0)
+    work = asyncio.create_task(loop.run())
+    done = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert [type(d) for d in done] == [type(None), DefectError, type(None)]
+    seen = [e.fact.status for e in memory.entries if type(e.fact).__name__ == "Readiness"]
+    assert seen == [200, 503]
+    await loop.submit(ready())
+    await stopped(work)
+
+
+async def test_a_defect_that_no_report_brought_ends_the_loop():
+    """Our own defects are loud: nobody goes on with a rule that breaks."""
+    loop, _, _, _ = loop_of()
+
+    def broken(facts):
+        raise ValueError("ours")
+
+    loop.engine.advance = broken
+    work = asyncio.create_task(loop.run())
+    with pytest.raises(ClosedError):
+        await loop.submit(ready())
+    with pytest.raises(ValueError, match="ours"):
+        await work
+    idle = Loop(loop.engine, 10, lambda _: None)
+    with pytest.raises(ValueError, match="ours"):
+        await idle.run()
+
+
+async def test_a_journal_that_is_held_for_a_moment_is_waited_for(monkeypatch):
+    """The fact is journaled when the other program lets go, and the event loop turns meanwhile."""
+    monkeypatch.setattr(module, "BUSY_PAUSE_SECONDS", 0.001)
+    loop, memory, _, _ = loop_of()
+    real, left = memory.append, [5]
+
+    def held(facts, at, wall):
+        if left[0]:
+            left[0] -= 1
+            raise BusyError("another program holds it")
+        return real(facts, at, wall)
+
+    memory.append = held
+    work = asyncio.create_task(loop.run())
+    await asyncio.wait_for(loop.submit(ready()), 5)
+    assert memory.kinds().count("Readiness") == 1
+    left[0] = 10**9
+    with pytest.raises(ClosedError):
+        await loop.submit(ready())
+    with pytest.raises(BusyError):
+        await work
+
+
+async def test_those_who_act_are_woken_before_the_log_is_written():
+    """A log that breaks or blocks delays no table."""
+    loop, _, _, _ = loop_of()
+    woken = []
+    loop._watch = lambda _: woken.append(before.is_set())
+    before = loop._changed
+    loop.order(HOLD)
+    assert woken == [True]

@@ -15,6 +15,7 @@ from cutover.clock import ObservedClock
 from cutover.conductor import engine as module
 from cutover.conductor.engine import Engine
 from cutover.conductor.recovery import fold, recover
+from cutover.conductor.stored import stored
 from cutover.decision.command import HoldOrder, ResumeOrder, RetryOrder
 from cutover.decision.run import Run
 from cutover.errors import ConfigurationError, JournalError
@@ -77,6 +78,7 @@ def lived(path, story, snapshot_every=10_000):
     for ms, fact in story:
         ticks.ms += ms
         heart.advance([fact])
+        heart.snapshot()
     journal.close()
     return heart.run
 
@@ -129,12 +131,28 @@ def test_the_snapshot_is_really_used(tmp_path, monkeypatch):
     assert folded[0] == upto + 1
 
 
+def test_a_snapshot_of_another_version_is_not_believed(tmp_path, monkeypatch):
+    """Other rules may fold to another state: after an upgrade the whole journal is folded."""
+    monkeypatch.setattr(module, "SNAPSHOT_EVERY", 6)
+    path = tmp_path / "journal.db"
+    story = [(100, ready(status=s)) for s in (200, 503, 200, 503, 200, 200, 200)]
+    live = lived(path, story, 6)
+    folded = []
+    real = module.apply
+    monkeypatch.setattr(
+        "cutover.conductor.recovery.apply", lambda *a: folded.append(a[2].seq) or real(*a)
+    )
+    monkeypatch.setattr("cutover.conductor.stored.__version__", "99.0")
+    assert read(path) == live
+    assert folded[0] == 1
+
+
 def test_an_altered_snapshot_counts_for_nothing(tmp_path, monkeypatch):
     """A state that no entry vouches for is not believed; the whole journal is folded instead."""
     monkeypatch.setattr(module, "SNAPSHOT_EVERY", 6)
     path = tmp_path / "journal.db"
     live = lived(path, [(100, ready(status=s)) for s in (200, 503, 200, 503, 200, 200, 200)], 6)
-    forged = msgspec.json.encode(msgspec.structs.replace(live, weak=True, term=99))
+    forged = stored(msgspec.structs.replace(live, weak=True, term=99))
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("UPDATE snapshots SET data = ?", (forged,))
     assert read(path) == live

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from cutover.conductor.credentials import Tokens
-from cutover.conductor.loop import ClosedError, Loop
+from cutover.conductor.loop import ClosedError, DefectError, Loop
 from cutover.conductor.nodes import Nodes
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry
@@ -115,7 +115,10 @@ def _gateway_routes(
             seen = parse_report(body, keys)
         except _UNREADABLE as error:
             raise HTTPException(400, f"not a report: {error}") from error
-        await nodes.reported(seen)
+        try:
+            await nodes.reported(seen)
+        except DefectError as error:
+            raise HTTPException(400, str(error)) from error
         return Response(status_code=204)
 
 

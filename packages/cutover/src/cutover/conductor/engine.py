@@ -7,10 +7,9 @@ If that transaction fails, nothing has happened.
 
 from collections.abc import Sequence
 
-import msgspec
-
 from cutover.clock import ObservedClock
 from cutover.conductor.ports import Memory
+from cutover.conductor.stored import stored
 from cutover.decision.ahead import next_decision
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry, Fact
@@ -31,6 +30,9 @@ MOVES_A_STEP_MAX = 8
 
 SNAPSHOT_EVERY = 5_000
 """Entries between snapshots; bounds what a restart must fold."""
+
+SNAPSHOT_AGAIN = 500
+"""Entries until a snapshot that failed is tried again."""
 
 
 class Engine:
@@ -82,7 +84,7 @@ class Engine:
                 "journal, stop it and start again"
             )
         self.run = run
-        return written + self._snapshot()
+        return written
 
     def order(self, command: Command) -> tuple[str, list[Entry]]:
         """Take an operator's order: the refusal (empty when admitted) and the new entries."""
@@ -94,6 +96,23 @@ class Engine:
     def refusal(self, command: Command) -> str:
         """Why an order would be refused now; empty when it would be admitted."""
         return refusal(self.runbook, self.run, command)
+
+    def snapshot(self) -> list[Entry]:
+        """Store the state beside the journal when it is time, and bind it; the new entries.
+
+        Never part of a decision: what was decided stands whether this succeeds or not, and a state
+        that could not be stored is tried again some entries later.
+
+        Raises:
+            JournalError: it was not stored, or not bound; the state is unchanged.
+        """
+        if self.run.seq < self._snapshot_due:
+            return []
+        self._snapshot_due = self.run.seq + SNAPSHOT_AGAIN
+        digest = self._memory.save_snapshot(self.run.seq, stored(self.run))
+        entries = self.advance([Snapshot(self.run.seq, digest)])
+        self._snapshot_due = self.run.seq + SNAPSHOT_EVERY
+        return entries
 
     def table(self) -> RoutingTable:
         """The routing table that should be in force."""
@@ -125,12 +144,3 @@ class Engine:
             if isinstance(decision, Hold):
                 return run
         raise AssertionError(f"more than {MOVES_A_STEP_MAX} moves follow from entry {run.seq}")
-
-    def _snapshot(self) -> list[Entry]:
-        if self.run.seq < self._snapshot_due:
-            return []
-        self._snapshot_due = self.run.seq + SNAPSHOT_EVERY
-        digest = self._memory.save_snapshot(
-            self.run.seq, msgspec.json.encode(self.run, order="deterministic")
-        )
-        return self.advance([Snapshot(self.run.seq, digest)])

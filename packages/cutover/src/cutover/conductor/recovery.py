@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
+from cutover.conductor.stored import unstored
 from cutover.decision.fact import Entry
 from cutover.decision.fold import apply
 from cutover.decision.run import Run
@@ -32,7 +31,7 @@ def adopted(reader: Reader) -> Adopted | None:
 
 
 def recover(reader: Reader, runbook: Runbook) -> Run:
-    """Fold a verified journal, from its newest bound snapshot on if there is one.
+    """Fold a verified journal, from its newest bound snapshot on if this version stored one.
 
     Raises:
         JournalError: the chain is broken.
@@ -45,12 +44,12 @@ def recover(reader: Reader, runbook: Runbook) -> Run:
             "a run keeps what it adopted: use that text, or begin a new run with another data "
             "directory"
         )
-    stored = reader.load_snapshot()
-    upto = stored[0] if stored else 0
-    if isinstance(found := reader.verify_from(upto + 1), Fault):
-        raise JournalError(f"{reader.path}: {found}; `cutover verify-log` tells more")
-    run = msgspec.json.decode(stored[1], type=Run) if stored else Run(id=reader.run_id)
-    return fold(runbook, run, reader.entries(upto))
+    found = reader.load_snapshot()
+    before = unstored(found[1]) if found else None
+    upto = found[0] if found and before else 0
+    if isinstance(fault := reader.verify_from(upto + 1), Fault):
+        raise JournalError(f"{reader.path}: {fault}; `cutover verify-log` tells more")
+    return fold(runbook, before or Run(id=reader.run_id), reader.entries(upto))
 
 
 def fold(runbook: Runbook, run: Run, entries: Iterable[Entry]) -> Run:
