@@ -54,6 +54,7 @@ from cutover.journal.leak import SECRET_BYTES_MIN
 from cutover.journal.redecide import redecide
 from cutover.journal.store import Journal
 from cutover.runbook.document import Runbook
+from cutover.runbook.intent import Intent
 from cutover.runbook.load import load_text
 from cutover.settings import GatewaySettings, PlaneSettings, Settings
 
@@ -101,6 +102,11 @@ def check_fit(runbook: Runbook, settings: Settings) -> None:
         for name, plane in settings.planes.items()
         if urlsplit(plane.url).hostname not in LOOPBACK
     ]
+    if not runbook.rehearsal and settings.live is None:
+        raise ConfigurationError(
+            "the configuration has no [live] section: name the texts that the live intent gate "
+            "executes on a repository of your own; each promotion creates a split and pays there"
+        )
     if runbook.rehearsal and away:
         raise ConfigurationError(
             f"the runbook is a rehearsal and believes what planes say of themselves; "
@@ -213,7 +219,7 @@ def _parts(
     url = settings.conductor.reference_url
     post = PostChecks(
         runbook, lambda: loop.engine.run, _gateway_access(settings.gateway), client, chain,
-        settings.live.pay, lambda: seal(journal.path, settings), clock.wall_ms,
+        settings.texts()[Intent.PAY], lambda: seal(journal.path, settings), clock.wall_ms,
     )  # fmt: skip
     inspector = PlaneInspector(Preconditions(runbook, planes, access), post, clock.wall_ms)
     known = tuple(loop.engine.run.nodes)
@@ -251,7 +257,7 @@ def post_checks(runbook: Runbook, settings: Settings) -> list[PostCheckSeen]:
         async with _client() as client:
             checks = PostChecks(
                 runbook, lambda: run, _gateway_access(settings.gateway), client,
-                _chain(settings, client), settings.live.pay,
+                _chain(settings, client), settings.texts()[Intent.PAY],
                 lambda: seal(path, settings), SystemClock().wall_ms,
             )  # fmt: skip
             return [await checks.carry_out(check.name) for check in runbook.post_checks]

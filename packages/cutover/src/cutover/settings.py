@@ -154,11 +154,12 @@ class Settings(_Table):
     conductor: ConductorSettings = ConductorSettings()
     planes: dict[str, PlaneSettings] = Field(min_length=2, max_length=2)
     gateway: GatewaySettings | None = None
-    live: LiveSettings = LiveSettings()
+    live: LiveSettings | None = None
 
     def texts(self) -> dict[Intent, str]:
-        """The live texts by intent."""
-        return {intent: getattr(self.live, intent) for intent in LEADING}
+        """The live texts by intent; the defaults only serve a rehearsal (`app.check_fit`)."""
+        live = self.live or LiveSettings()
+        return {intent: getattr(live, intent) for intent in LEADING}
 
 
 def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:

@@ -33,12 +33,7 @@ class Conductor:
     def __init__(self, data: Path) -> None:
         self._url = conductor_url(data)
         token = read_token(data / OPERATOR_FILE)
-        self._http = httpx.Client(
-            base_url=self._url,
-            timeout=DEADLINE_SECONDS,
-            trust_env=False,
-            headers={"authorization": f"Bearer {token}"},
-        )
+        self._headers = {"authorization": f"Bearer {token}"}
 
     def status(self) -> Status:
         """How the run stands."""
@@ -76,7 +71,8 @@ class Conductor:
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, **request)
+            with httpx.Client(timeout=DEADLINE_SECONDS, trust_env=False) as client:
+                answer = client.request(method, self._url + path, headers=self._headers, **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UnreachableError(
                 f"the conductor at {self._url} does not answer ({error}); gateways go on with "

@@ -18,6 +18,11 @@ EXPIRES_MS_MAX = 24 * 3_600_000
 TEXT_CHARS_MAX = 500
 
 
+def verb(order: Command) -> str:
+    """The order as the operator types it."""
+    return type(order).__name__.removesuffix("Order").lower()
+
+
 def refusal(runbook: Runbook, run: Run, order: Command) -> str:  # noqa: C901 - a case an order
     """Why the order is refused; empty when it is admitted."""
     if not order.actor.strip() or not order.reason.strip():
@@ -25,7 +30,7 @@ def refusal(runbook: Runbook, run: Run, order: Command) -> str:  # noqa: C901 - 
     if max(len(order.actor), len(order.reason)) > TEXT_CHARS_MAX:
         return f"actor and reason are at most {TEXT_CHARS_MAX} characters each"
     if not admits(run.phase, order):
-        return f"the run is {run.phase}; {type(order).__name__} does not apply there"
+        return f"the run is {run.phase}; `{verb(order)}` does not apply there"
     match order:
         case PromoteOrder():
             return _promote(runbook, run, order)

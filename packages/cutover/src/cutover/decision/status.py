@@ -31,6 +31,7 @@ class Status(msgspec.Struct, frozen=True):
         soak: observed and required, milliseconds, canary runs and answers.
         next_step: what comes next, in words.
         weak: promoted on reported evidence at least once.
+        pages: a person is called: the line says PAGE, and the conductor logs it once.
     """
 
     run: str
@@ -59,7 +60,8 @@ class Status(msgspec.Struct, frozen=True):
             f"{self.state}: {self.reasons[0].text}" if self.reasons else self.state,
             f"next: {self.next_step}",
         ]  # fmt: skip
-        return " | ".join(parts) + (" | WEAK" if self.weak else "")
+        marks = [mark for mark, on in (("WEAK", self.weak), ("PAGE", self.pages)) if on]
+        return " | ".join([*parts, *marks])
 
 
 _QUIET_CODES = ("soaking", "gate:live_intents", "table", "split_unknown")
