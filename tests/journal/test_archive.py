@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cutover.decision.kinds import Reason, Retry
 from cutover.errors import JournalError
 from cutover.evidence.observation import Reference
-from cutover.journal import archive
+from cutover.journal import archive, container, leak
 from cutover.journal.container import PARTS
 from cutover.journal.derived import State
 from cutover.journal.finding import Flaw
@@ -468,3 +468,52 @@ def test_a_failed_write_leaves_the_earlier_archive_as_it_was(original, tmp_path,
         create(original, path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["run.zip"]
+
+
+@pytest.fixture
+def long_one(tmp_path, monkeypatch):
+    """An archive whose journal does not fit in one part."""
+    monkeypatch.setitem(container.PARTS, "journal.jsonl", 2_500)
+    monkeypatch.setattr(leak, "_BATCH_BYTES", 400)
+    create(record(tmp_path / "journal.db"), tmp_path / "long.zip")
+    return tmp_path / "long.zip"
+
+
+def test_a_long_journal_goes_on_in_further_parts(long_one, original_text):
+    """Each within its bound, together the journal, and the archive verifies."""
+    parts = parts_of(long_one)
+    names = [name for name in parts if name.startswith("journal")]
+    assert len(names) > 1
+    assert names == [container.journal_part(n + 1) for n in range(len(names))]
+    assert list(parts)[-1] == "MANIFEST.json"
+    assert all(len(parts[name]) <= 2_500 for name in names)
+    assert b"".join(parts[name] for name in names) == original_text.read_bytes()
+    assert archive.verify(long_one, redecide=agrees) == []
+
+
+def test_a_further_part_that_is_changed_cut_missing_or_strange_is_named(long_one, tmp_path):
+    """It is bound like the first."""
+    parts, second, path = parts_of(long_one), "journal.2.jsonl", tmp_path / "z"
+    last = [name for name in parts if name.startswith("journal")][-1]
+    rewrite(path, {**parts, second: b" " + parts[second]}.items())
+    assert (second, Flaw.CHANGED) in found_in(path)
+    rewrite(path, {**parts, second: parts[second][:-1]}.items())
+    assert (second, Flaw.TRUNCATED) in found_in(path)
+    for name in (second, last):
+        rewrite(path, [(n, d) for n, d in parts.items() if n != name])
+        assert (name, Flaw.MISSING) in found_in(path)
+    rewrite(path, [*parts.items(), ("journal.17.jsonl", b"x")])
+    assert ("journal.17.jsonl", Flaw.EXTRA) in found_in(path)
+    swapped = {**parts, second: parts["journal.jsonl"], "journal.jsonl": parts[second]}
+    rewrite(path, resealed(swapped).items())
+    assert "journal.jsonl" in {part for part, _ in found_in(path)}
+
+
+def test_a_journal_beyond_every_part_is_refused(tmp_path, monkeypatch):
+    """With advice, and no archive is left behind."""
+    monkeypatch.setitem(container.PARTS, "journal.jsonl", 600)
+    monkeypatch.setattr(container, "JOURNAL_PARTS_MAX", 2)
+    monkeypatch.setattr(leak, "_BATCH_BYTES", 300)
+    with pytest.raises(JournalError, match=r"keep the journal\.db"):
+        create(record(tmp_path / "journal.db"), tmp_path / "long.zip")
+    assert not (tmp_path / "long.zip").exists()

@@ -14,7 +14,14 @@ from typing import BinaryIO, Final, NamedTuple
 from cutover.errors import JournalError
 from cutover.journal.audit import verify
 from cutover.journal.chain import Fault, Point
-from cutover.journal.container import MANIFEST, Part, make_durable, write_part
+from cutover.journal.container import (
+    JOURNAL,
+    MANIFEST,
+    Part,
+    make_durable,
+    write_journal,
+    write_part,
+)
 from cutover.journal.derived import Derived, derive, pretty
 from cutover.journal.leak import Scanner
 from cutover.journal.lines import write_lines
@@ -102,15 +109,19 @@ def _write_parts(stream: BinaryIO, sources: _Sources, scanner: Scanner) -> Manif
         "incidents.json": [derived.parts["incidents.json"]],
         "postchecks.json": [derived.parts["postchecks.json"]],
         "canary.jsonl": [derived.parts["canary.jsonl"]],
-        "journal.jsonl": write_lines(reader.rows(), reader.run_id, head),
     }
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
-        parts = [
-            write_part(archive, name, scanner.watch(name, chunks))
-            for name, chunks in contents.items()
-        ]
-        manifest = _manifest(sources, head, tuple(parts))
-        write_part(archive, MANIFEST, scanner.watch(MANIFEST, [write_manifest(manifest)]))
+    journal = write_lines(reader.rows(), reader.run_id, head)
+    try:
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
+            parts = [
+                write_part(archive, name, scanner.watch(name, chunks))
+                for name, chunks in contents.items()
+            ]
+            parts += write_journal(archive, scanner.watch(JOURNAL, journal))
+            manifest = _manifest(sources, head, tuple(parts))
+            write_part(archive, MANIFEST, scanner.watch(MANIFEST, [write_manifest(manifest)]))
+    except zipfile.LargeZipFile as error:
+        raise JournalError(f"the archive is too large ({error}); keep the journal.db") from error
     return manifest
 
 

@@ -11,7 +11,14 @@ import msgspec
 
 from cutover.decision.fact import Entry
 from cutover.errors import JournalError
-from cutover.journal.container import MANIFEST, PARTS, inspect, unpack
+from cutover.journal.container import (
+    JOURNAL,
+    MANIFEST,
+    inspect,
+    journal_parts,
+    parts_in_order,
+    unpack,
+)
 from cutover.journal.derived import derive, pretty
 from cutover.journal.finding import Finding, Flaw, differ
 from cutover.journal.lines import read_lines, read_tail
@@ -20,7 +27,6 @@ from cutover.journal.manifest import ARCHIVE_FORMAT, Manifest, write_manifest
 from cutover.journal.reader import to_entry
 from cutover.journal.redecide import Redecide
 
-_JOURNAL: Final = "journal.jsonl"
 _DERIVED: Final = ("runbook.toml", "incidents.json", "postchecks.json", "canary.jsonl")
 
 
@@ -56,14 +62,18 @@ class _Audit:
         self.findings = findings
         barred = {Flaw.OVERSIZED, Flaw.DUPLICATE, Flaw.MISSING, Flaw.UNREADABLE}
         closed = {finding.part for finding in findings if finding.flaw in barred}
-        self._open = [name for name in PARTS if name not in closed]
+        self._names = parts_in_order(archive.namelist())
+        self._open = [name for name in self._names if name not in closed]
+        self._sums: dict[str, tuple[str, int]] = {}
 
     def run(self, redecide: Redecide, expect_head: str | None) -> list[Finding]:
         """Look at everything that can be looked at."""
         held = {name: path for name in self._open if (path := self._unpack(name))}
         manifest = self._read_manifest(held.pop(MANIFEST, None))
         if manifest is not None:
-            self._compare_sums(held, manifest)
+            self._compare_sums(manifest)
+        if not held.keys() >= set(journal_parts(self._names)):
+            held.pop(JOURNAL, None)  # half a journal says nothing
         report = self._verify_journal(held, expect_head)
         if report is not None and report.ok:
             self._compare_derived(held, manifest, report)
@@ -74,14 +84,20 @@ class _Audit:
         self.findings.append(Finding(part, flaw, text))
 
     def _unpack(self, name: str) -> Path | None:
-        target = self._folder / name
+        """A part's file; the journal's further parts go behind its first."""
+        further = name != JOURNAL and name in journal_parts(self._names)
+        target = self._folder / (JOURNAL if further else name)
+        digest, size = hashlib.sha256(), 0
         try:
-            with target.open("wb") as stream:
+            with target.open("ab" if further else "wb") as stream:
                 for chunk in unpack(self._archive, name):
                     stream.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
         except JournalError as error:
             self._add(name, Flaw.CHANGED, str(error))
             return None
+        self._sums[name] = (digest.hexdigest(), size)
         return target
 
     def _read_manifest(self, path: Path | None) -> Manifest | None:
@@ -101,16 +117,18 @@ class _Audit:
             self._add(MANIFEST, Flaw.CHANGED, "written in another form")
         return manifest
 
-    def _compare_sums(self, held: dict[str, Path], manifest: Manifest) -> None:
-        wanted = [name for name in PARTS if name != MANIFEST]
-        if [part.name for part in manifest.parts] != wanted:
+    def _compare_sums(self, manifest: Manifest) -> None:
+        wanted = [name for name in self._names if name != MANIFEST]
+        listed = [part.name for part in manifest.parts]
+        for name in journal_parts(listed):
+            if name not in wanted:
+                self._add(name, Flaw.MISSING, "not in the archive, but in its manifest")
+        if listed != wanted:
             self._add(MANIFEST, Flaw.CHANGED, f"its list of parts; expected {', '.join(wanted)}")
         for part in manifest.parts:
-            if part.name not in held:
+            if part.name not in self._sums:
                 continue
-            with held[part.name].open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                size = stream.tell()
+            digest, size = self._sums[part.name]
             if size < part.size:
                 text = f"{size} bytes, the manifest says {part.size}"
                 self._add(part.name, Flaw.TRUNCATED, text)
@@ -119,26 +137,26 @@ class _Audit:
                 self._add(part.name, Flaw.CHANGED, f"{text} {part.size}")
 
     def _verify_journal(self, held: dict[str, Path], expect_head: str | None) -> Report | None:
-        if _JOURNAL not in held:
+        if JOURNAL not in held:
             return None
         try:
-            report = verify_log(held[_JOURNAL], expect_head)
+            report = verify_log(held[JOURNAL], expect_head)
         except JournalError as error:
-            self._add(_JOURNAL, Flaw.UNREADABLE, str(error))
+            self._add(JOURNAL, Flaw.UNREADABLE, str(error))
             return None
         if report.fault is not None:
-            self._add(_JOURNAL, Flaw(report.fault.what.value), str(report.fault))
+            self._add(JOURNAL, Flaw(report.fault.what.value), str(report.fault))
         elif report.unknown:
-            self._add(_JOURNAL, Flaw.UNKNOWN, "; ".join(report.examples))
+            self._add(JOURNAL, Flaw.UNKNOWN, "; ".join(report.examples))
         return report
 
     def _compare_derived(
         self, held: dict[str, Path], manifest: Manifest | None, report: Report
     ) -> None:
         try:
-            derived = derive(entries_of(held[_JOURNAL]))
+            derived = derive(entries_of(held[JOURNAL]))
         except JournalError as error:
-            self._add(_JOURNAL, Flaw.CHANGED, str(error))
+            self._add(JOURNAL, Flaw.CHANGED, str(error))
             return
         for name in _DERIVED:
             if name in held and (
@@ -170,9 +188,9 @@ class _Audit:
     def _decide_again(
         self, held: dict[str, Path], manifest: Manifest | None, redecide: Redecide
     ) -> None:
-        divergence = redecide(entries_of(held[_JOURNAL]))
+        divergence = redecide(entries_of(held[JOURNAL]))
         if divergence is not None:
-            self._add(_JOURNAL, Flaw.DIVERGES, divergence)
+            self._add(JOURNAL, Flaw.DIVERGES, divergence)
         if manifest is not None and manifest.divergence != divergence:
             text = f"it says {manifest.divergence!r} of the decisions; now {divergence!r}"
             self._add(MANIFEST, Flaw.CHANGED, text)

@@ -7,6 +7,7 @@ byte is unpacked.
 
 import hashlib
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ from cutover.errors import JournalError
 from cutover.journal.finding import Finding, Flaw
 
 MANIFEST: Final = "MANIFEST.json"
+JOURNAL: Final = "journal.jsonl"
 PARTS: Final[Mapping[str, int]] = {
     "README.txt": 1 << 16,
     "runbook.toml": 4 << 20,
@@ -27,10 +29,14 @@ PARTS: Final[Mapping[str, int]] = {
     "incidents.json": 64 << 20,
     "postchecks.json": 64 << 20,
     "canary.jsonl": 512 << 20,
-    "journal.jsonl": (2 << 30) - 1,
+    JOURNAL: 1 << 30,
     MANIFEST: 1 << 20,
 }
 """Every part in its order, and the most bytes that it may have unpacked."""
+
+JOURNAL_PARTS_MAX: Final = 16
+"""A longer journal goes on in `journal.2.jsonl` and so on, each with the bound of the first."""
+_FURTHER: Final = re.compile(r"journal\.([1-9][0-9]?)\.jsonl")
 
 RATIO_MAX: Final = 200
 RATIO_FROM_BYTES: Final = 1 << 20
@@ -63,6 +69,73 @@ class Part(msgspec.Struct, frozen=True):
     size: int
 
 
+def journal_part(number: int) -> str:
+    """Name of the journal's first, second, … part."""
+    return JOURNAL if number == 1 else f"journal.{number}.jsonl"
+
+
+def _number(name: str) -> int:
+    """Which part of the journal a name is; 0 for anything else."""
+    found = _FURTHER.fullmatch(name)
+    number = int(found[1]) if found else 0
+    return number if 2 <= number <= JOURNAL_PARTS_MAX else int(name == JOURNAL)
+
+
+def bound(name: str) -> int:
+    """The most bytes that a part may have unpacked; 0 when it is no part of an archive."""
+    return PARTS[JOURNAL] if _number(name) else PARTS.get(name, 0)
+
+
+def journal_parts(names: Iterable[str]) -> list[str]:
+    """The journal's parts up to the last one among the names."""
+    last = max((_number(name) for name in names), default=0)
+    return [journal_part(number) for number in range(1, max(1, last) + 1)]
+
+
+def parts_in_order(names: Iterable[str]) -> list[str]:
+    """Every part that an archive with such names has, in its order."""
+    journal = journal_parts(names)
+    return [part for name in PARTS for part in (journal if name == JOURNAL else [name])]
+
+
+class _Piece:
+    """As much of a stream as a part may hold; `left` is the chunk that did not fit."""
+
+    def __init__(self, first: bytes, feed: Iterator[bytes], limit: int) -> None:
+        self._first, self._feed, self._limit = first, feed, limit
+        self.left: bytes | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = len(self._first)
+        yield self._first
+        for chunk in self._feed:
+            size += len(chunk)
+            if size > self._limit:
+                self.left = chunk
+                return
+            yield chunk
+
+
+def write_journal(archive: zipfile.ZipFile, chunks: Iterable[bytes]) -> list[Part]:
+    """Stream the journal in, as many parts as it needs.
+
+    Raises:
+        JournalError: it needs more than a reader would accept.
+    """
+    feed, parts = iter(chunks), list[Part]()
+    left: bytes | None = next(feed, b"")
+    while left is not None:
+        if len(parts) == JOURNAL_PARTS_MAX:
+            raise JournalError(
+                f"the journal has more than {JOURNAL_PARTS_MAX} times {PARTS[JOURNAL]} bytes, more "
+                "than an archive may hold; keep the journal.db itself"
+            )
+        piece = _Piece(left, feed, PARTS[JOURNAL])
+        parts.append(write_part(archive, journal_part(len(parts) + 1), piece))
+        left = piece.left
+    return parts
+
+
 def write_part(archive: zipfile.ZipFile, name: str, chunks: Iterable[bytes]) -> Part:
     """Stream one part in.
 
@@ -77,9 +150,9 @@ def write_part(archive: zipfile.ZipFile, name: str, chunks: Iterable[bytes]) -> 
     with archive.open(info, "w") as member:
         for chunk in chunks:
             size += len(chunk)
-            if size > PARTS[name]:
+            if size > bound(name):
                 raise JournalError(
-                    f"{name} has more than {PARTS[name]} bytes, more than an archive may hold; "
+                    f"{name} has more than {bound(name)} bytes, more than an archive may hold; "
                     "keep the journal.db itself"
                 )
             digest.update(chunk)
@@ -128,7 +201,7 @@ def _end_trouble(stream: BinaryIO, size: int) -> str:
         return "no zip directory at its end; it was cut, or something was put behind it"
     if disk or start or here != entries:
         return "several volumes, expected one file"
-    if entries > 2 * len(PARTS) or length > _DIRECTORY_BYTES_MAX:
+    if entries > 2 * (len(PARTS) + JOURNAL_PARTS_MAX) or length > _DIRECTORY_BYTES_MAX:
         return f"{entries} parts in a directory of {length} bytes, expected {len(PARTS)} parts"
     if offset + length + _END.size != size:
         return "bytes before the first part, or behind the directory"
@@ -137,15 +210,16 @@ def _end_trouble(stream: BinaryIO, size: int) -> str:
 
 def _name_findings(names: list[str]) -> Iterator[Finding]:
     for name in dict.fromkeys(names):
-        if name not in PARTS:
+        if not bound(name):
             yield Finding(name[:80], Flaw.EXTRA, "no part of an archive")
         elif names.count(name) > 1:
             yield Finding(name, Flaw.DUPLICATE, f"stands in the archive {names.count(name)} times")
-    for name in PARTS:
+    wanted = parts_in_order(names)
+    for name in wanted:
         if name not in names:
             yield Finding(name, Flaw.MISSING, "not in the archive")
-    known = [name for name in dict.fromkeys(names) if name in PARTS]
-    right = [name for name in PARTS if name in known]
+    known = [name for name in dict.fromkeys(names) if bound(name)]
+    right = [name for name in wanted if name in known]
     for seen, expected in zip(known, right, strict=True):
         if seen != expected:
             yield Finding(seen, Flaw.REORDERED, f"stands where {expected} belongs")
@@ -154,9 +228,9 @@ def _name_findings(names: list[str]) -> Iterator[Finding]:
 
 def _size_findings(members: list[zipfile.ZipInfo]) -> Iterator[Finding]:
     for member in members:
-        size, bound = member.file_size, PARTS.get(member.filename, 0)
-        if bound and size > bound:
-            yield Finding(member.filename, Flaw.OVERSIZED, f"{size} bytes, at most {bound}")
+        size, most = member.file_size, bound(member.filename)
+        if most and size > most:
+            yield Finding(member.filename, Flaw.OVERSIZED, f"{size} bytes, at most {most}")
         elif size > max(RATIO_FROM_BYTES, RATIO_MAX * member.compress_size):
             text = f"unpacks {member.compress_size} bytes to {size}, at most {RATIO_MAX} to one"
             yield Finding(member.filename, Flaw.OVERSIZED, text)
@@ -185,18 +259,18 @@ def _layout_trouble(stream: BinaryIO, members: list[zipfile.ZipInfo], directory:
 
 
 def unpack(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
-    """A part's bytes, chunk by chunk, never more than `PARTS` allows.
+    """A part's bytes, chunk by chunk, never more than its bound allows.
 
     Raises:
         JournalError: it cannot be unpacked, or is not what the directory says.
     """
     try:
         with archive.open(name) as member:
-            left = PARTS[name]
+            left = bound(name)
             while chunk := member.read(CHUNK_BYTES):
                 left -= len(chunk)
                 if left < 0:
-                    raise JournalError(f"{name} unpacks to more than {PARTS[name]} bytes")
+                    raise JournalError(f"{name} unpacks to more than {bound(name)} bytes")
                 yield chunk
     except _UNREADABLE as error:
         raise JournalError(f"{name} cannot be unpacked: {error}") from error

@@ -56,7 +56,8 @@ observed, ordered and decided on the way is in journal.jsonl, one line an entry,
 hash to all lines before it. The other parts repeat what the journal says, for reading.
 
 runbook.toml      what was agreed, word for word
-journal.jsonl     the record: number, observed and wall milliseconds, fact, hash; a closing line
+journal.jsonl     the record: number, observed and wall milliseconds, fact, hash; a closing line.
+                  A long one goes on in journal.2.jsonl, journal.3.jsonl, …: join them first
 canary.jsonl      the canary runs
 incidents.json    every rollback or abort: why, on what evidence, from when to when
 postchecks.json   the checks after the cutover
