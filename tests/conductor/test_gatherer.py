@@ -8,10 +8,17 @@ import pytest
 from conductor.doubles import DEMO, PHASED, Scripted, engine
 from cutover.conductor.gatherer import Gatherer
 from cutover.conductor.loop import Loop
+from cutover.decision.command import RetryOrder
 from cutover.decision.wanted import Wanted
-from cutover.evidence.observation import PostCheckSeen, PreconditionSeen, Started
+from cutover.evidence.observation import (
+    Attestation,
+    PostCheckSeen,
+    PreconditionSeen,
+    Started,
+    Verdict,
+)
 from cutover.evidence.planes import Answer
-from cutover.runbook.gate import Check
+from cutover.runbook.gate import Check, Evidence
 from cutover.runbook.intent import Intent
 
 HASH = base58.b58encode(bytes(range(2, 34))).decode()
@@ -105,7 +112,54 @@ async def test_the_same_execution_has_the_same_key():
     """Asked again without a verdict in between, as after a crash, the plane pays once."""
     gatherer, _, plane, *_ = made(Chain(True, "final"))
     for _ in range(2):
-        await gatherer._live(Intent.PAY)
+        await gatherer._live(Intent.PAY)  # the answer is not journaled, as in a crash
     keys = {key for key, text in plane.asked if text == "pay a/b"}
     assert len(keys) == 1
     assert "run-1" in keys.pop()
+
+
+async def _keys_after(answer, chain=None, *facts):
+    """Keys of two live payments, the first of which is journaled."""
+    gatherer, loop, plane, *_ = made(chain, answer=answer)
+    loop.engine.advance([await gatherer._live(Intent.PAY)])
+    loop.engine.advance(facts)
+    await gatherer._live(Intent.PAY)
+    return [key for key, text in plane.asked if text == "pay a/b"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "chain", "same"),
+    [
+        (Answer(200, {"response": "❌ Payment failed: no funds"}), None, False),
+        (Answer(200, {"response": "❌ Payment outcome unknown: no answer"}), None, True),
+        (Answer(200, {"response": "hm"}), None, True),
+        (Answer(502, None), None, True),
+        (Answer(None, error="deadline"), None, True),
+        (PAID, Chain(None, "not final yet"), True),
+        (PAID, Chain(False, "final and failed"), False),
+    ],
+)
+async def test_a_live_payment_gets_a_new_key_when_the_last_has_ended_for_certain(
+    answer, chain, same
+):
+    """An end that nobody knows is asked about again; retry and restart give no key back."""
+    later = (RetryOrder("ann", "again"), Started(2, "b2", 0))
+    first, second = await _keys_after(answer, chain, *later)
+    assert (first == second) is same
+
+
+async def test_an_intent_that_began_on_another_identity_proves_nothing():
+    """What was in flight while the plane was replaced is about what is no longer there."""
+    gatherer, loop, plane, *_ = made(Chain(True, "final"))
+
+    def verdict(identity):
+        return Attestation("phala", Verdict.VERIFIED, Evidence.VERIFIED, identity, ("x",))
+
+    loop.engine.advance([verdict("compose-1")])
+    seen = await gatherer._live(Intent.PAY)
+    assert (seen.ok, seen.identity) == (True, "compose-1")
+    loop.engine.advance([verdict("compose-2"), seen])
+    assert loop.engine.run.live == {}
+    await gatherer._live(Intent.PAY)
+    first, second = [key for key, text in plane.asked if text == "pay a/b"]
+    assert first != second

@@ -209,15 +209,41 @@ async def test_a_receipt_is_taken_as_reported_in_a_rehearsal_only():
     assert "reported only" in seen.reasons[-1]
 
 
-async def test_a_crash_in_the_check_does_not_pay_twice():
-    """Until it has a verdict the payment keeps its key; an attempt after a verdict has another."""
+async def test_a_payment_of_unknown_end_is_not_made_under_another_key():
+    """A crash or a verdict of not ok leaves the key; a failure for certain makes a new one."""
     keys = []
     judged = {PostCheckName.RECEIPT_TRANSACTION: CheckView(1, 55, False, ())}
-    for run in (RUN, Run(**{**_fields(RUN), "seq": 90}), Run(**_fields(RUN, post_checks=judged))):
+    unknown = Run(**_fields(RUN, post_checks=judged))
+    for run in (RUN, unknown, Run(**_fields(RUN, receipt_tries=1))):
         async with checks(run=run) as (made, peer):
             await made.carry_out(PostCheckName.RECEIPT_TRANSACTION)
             keys.append(peer.seen[-1].headers["idempotency-key"])
     assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "definite"),
+    [
+        ({"POST /process": (200, {"response": "❌ Payment failed: no funds"})}, True),
+        ({"POST /process": (200, {"response": "🛑 Policy blocked pay: too much"})}, True),
+        (
+            {"POST /process": (200, {"response": "❌ Payment outcome unknown: no answer yet"})},
+            False,
+        ),
+        ({"POST /process": (200, {"response": f"❌ Odd 🔗 Transaction: {HASH}"})}, False),
+        ({"POST /process": (200, {"response": "what?"})}, False),
+        ({"POST /process": (200, {"ok": True})}, False),
+        ({"POST /process": (502, {"response": "❌ Payment failed"})}, False),
+        ({"POST /process": "reset"}, False),
+        ({"chain": False}, True),
+        ({"chain": None}, False),
+        ({"chain": "none"}, False),
+    ],
+)
+async def test_only_what_is_certain_lets_a_receipt_be_paid_anew(changes, definite):
+    """The plane said that it did not pay, or the chain knows how the transaction ended."""
+    seen = await carry_out(PostCheckName.RECEIPT_TRANSACTION, **changes)
+    assert (seen.ok, seen.definite) == (False, definite)
 
 
 def _fields(run, **changes):

@@ -90,7 +90,7 @@ class Lines:
                 seen.ready_at = entry.at_ms if fine else NEVER
             case CanaryRound(scheduled=True) as f:
                 for verdict in f.verdicts:
-                    if verdict.plane == runbook.candidate:
+                    if verdict.plane == runbook.candidate and _here(verdict.identity, seen):
                         seen.canary_at = entry.at_ms if verdict.ok else NEVER
             case Attestation() as f if f.plane == runbook.candidate:
                 if f.identity and seen.identity and f.identity != seen.identity:
@@ -100,7 +100,7 @@ class Lines:
                 strong = gate.money_evidence is Evidence.REPORTED or f.evidence is Evidence.VERIFIED
                 if f.verdict is Verdict.VERIFIED and strong:
                     seen.trusted_at = entry.at_ms
-            case LiveIntent() as f if f.plane == runbook.candidate:
+            case LiveIntent() as f if f.plane == runbook.candidate and _here(f.identity, seen):
                 seen.live_at[f.intent] = entry.at_ms if f.ok else NEVER
             case Started():
                 seen.ready_at = seen.canary_at = NEVER
@@ -120,6 +120,10 @@ class Lines:
             age = runbook.live_intent_gate().max_age_ms
             _young(f"live {intent}", seen.live_at.get(intent, NEVER), now, age)
         assert seen.verdict is Verdict.VERIFIED, f"line 2: promoted while {seen.verdict}"
+
+
+def _here(identity: str, seen: Seen) -> bool:
+    return identity in ("", seen.identity)
 
 
 def _young(what: str, at: int, now: int, max_age_ms: int) -> None:

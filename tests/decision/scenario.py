@@ -171,7 +171,7 @@ def _copied(world: World) -> World:
     lines = copy.deepcopy(world.watch)
     twin.watch = lines
     for name in ("entries", "planes", "nodes", "conversations", "fails", "live_ok", "live_done",
-                 "prepared", "checked", "_every", "_queue"):  # fmt: skip
+                 "paid", "prepared", "checked", "_every", "_queue"):  # fmt: skip
         setattr(twin, name, copy.deepcopy(getattr(world, name)) if name != "entries"
                 else list(world.entries))  # fmt: skip
     every = world.runbook.timing.readiness_every_ms
@@ -274,6 +274,9 @@ class Steps:
         self.world.canary(scheduled=False)
         self.world.fails = {}
 
+    def do_canary_began_on(self, value: str) -> None:
+        self.world.canary_identity = value
+
     def do_canary_paused(self, value: bool) -> None:
         self.world.canary_paused = value
 
@@ -343,22 +346,21 @@ class Steps:
     ) -> None:
         self.world.order(_order(value, by, reason, details))
 
-    def do_live(self, value: dict[str, bool]) -> None:
-        self.world.live_ok.update({Intent(k): v for k, v in value.items()})
+    def do_live(self, value: dict[str, object]) -> None:
+        self.world.live_ok.update({Intent(k): _three(v) for k, v in value.items()})
 
     def do_precondition(self, value: dict[str, object]) -> None:
-        self.world.prepared.update(
-            {k: v if isinstance(v, bool) else None for k, v in value.items()}
-        )
+        self.world.prepared.update({k: _three(v) for k, v in value.items()})
 
-    def do_check(self, value: dict[str, bool]) -> None:
-        self.world.checked.update(value)
+    def do_check(self, value: dict[str, object]) -> None:
+        self.world.checked.update({k: _three(v) for k, v in value.items()})
 
     def do_mark(self, value: bool) -> None:
         """From here `moves`, `lived` and `took` count."""
         assert value is True
         self.since, self.clock = len(self.world.decisions()), self.world.now
         self.world.live_done.clear()
+        self.world.paid.clear()
 
     # --- then -----------------------------------------------------------------------------------
 
@@ -410,6 +412,12 @@ class Steps:
     def see_lived(self, want: list[str]) -> list[str]:
         return [intent.value for intent in self.world.live_done]
 
+    def see_paid(self, want: int) -> int:
+        return len(set(self.world.paid))
+
+    def see_asked_to_pay(self, want: int) -> int:
+        return len(self.world.paid)
+
     def see_soak(self, want: str) -> str:
         return self._at_most(self.world.run.soak.observed_ms, want)
 
@@ -451,6 +459,11 @@ class Steps:
 
     def see_weak(self, want: bool) -> bool:
         return self.world.run.weak
+
+
+def _three(value: object) -> bool | None:
+    assert isinstance(value, bool) or value == "unknown", value
+    return value if isinstance(value, bool) else None
 
 
 def _reference_ok() -> Any:

@@ -14,6 +14,7 @@ from cutover.decision.ahead import next_decision
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry, Fact
 from cutover.decision.fold import apply
+from cutover.decision.keys import live_key, receipt_key
 from cutover.decision.kinds import Decision, Hold
 from cutover.decision.orders import refusal
 from cutover.decision.run import TERMINAL, Run
@@ -37,7 +38,7 @@ from cutover.evidence.observation import (
 )
 from cutover.evidence.outcome import Conversations, Count, Outcome
 from cutover.runbook.document import Runbook
-from cutover.runbook.gate import Evidence
+from cutover.runbook.gate import Evidence, PostCheckName
 from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.stage import ALL_BP
 
@@ -116,10 +117,12 @@ class World:
         self.identity = "compose-1"
         self.reference_ok = True
         self.canary_paused = False
-        self.live_ok: dict[Intent, bool] = {}
+        self.canary_identity = ""  # of the candidate when a round begins; empty is not told
+        self.live_ok: dict[Intent, bool | None] = {}
+        self.paid: list[str] = []  # keys of payments, one for each time that one was asked for
         self.live_done: list[Intent] = []
         self.prepared: dict[str, bool | None] = {}
-        self.checked: dict[str, bool] = {}
+        self.checked: dict[str, bool | None] = {}
         self.refused = ""
         self._queue: list[tuple[int, int, str]] = []
         timing = runbook.timing
@@ -208,7 +211,13 @@ class World:
     def canary(self, *, scheduled: bool = True) -> None:
         """One canary round on both planes."""
         verdicts = tuple(
-            CanaryVerdict(name, name not in self.fails, self.fails.get(name, ()), "seen")
+            CanaryVerdict(
+                name,
+                name not in self.fails,
+                self.fails.get(name, ()),
+                "seen",
+                self.canary_identity if name == self.runbook.candidate else "",
+            )
             for name in self.runbook.planes
         )
         self.submit(CanaryRound(scheduled, verdicts))
@@ -235,11 +244,26 @@ class World:
             ok = self.prepared.get(check, True)
             self.submit(PreconditionSeen(check, ok, ("as scripted",)))
         if want.live is not None:
-            ok = self.live_ok.get(want.live, True)
-            self.live_done.append(want.live)
-            self.submit(LiveIntent(self.runbook.candidate, want.live, ok, ("as scripted",), {}))
+            self.submit(self.execute(want.live))
         for name in want.post_checks:
-            self.submit(PostCheckSeen(name, self.checked.get(name, True), ("as scripted",), {}))
+            self.submit(self.check(name))
+
+    def execute(self, intent: Intent) -> LiveIntent:
+        """Execute a live intent; scripted as None, nobody can tell how it ended."""
+        candidate, ok = self.runbook.candidate, self.live_ok.get(intent, True)
+        identity = self.run.plane(candidate).identity
+        self.live_done.append(intent)
+        if intent is Intent.PAY:
+            self.paid.append(live_key(self.run, intent, identity))
+        said = ("as scripted",)
+        return LiveIntent(candidate, intent, ok is True, said, {}, identity, ok is not None)
+
+    def check(self, name: PostCheckName) -> PostCheckSeen:
+        """Carry out a post-cutover check."""
+        ok = self.checked.get(name, True)
+        if name is PostCheckName.RECEIPT_TRANSACTION:
+            self.paid.append(receipt_key(self.run))
+        return PostCheckSeen(name, ok is True, ("as scripted",), {}, ok is not None)
 
     # --- gateway --------------------------------------------------------------------------------
 

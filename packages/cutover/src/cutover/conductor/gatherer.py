@@ -5,8 +5,11 @@ One thing at a time, and only while it is wanted; what comes back is an observat
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from cutover.conductor.loop import Loop
 from cutover.conductor.ports import Chain, Inspector, PlaneClient
+from cutover.decision.keys import live_key
 from cutover.decision.wanted import Wanted
 from cutover.evidence.answers import read_live
 from cutover.evidence.observation import LiveIntent
@@ -61,17 +64,18 @@ class Gatherer:
         if want.live is not None:
             await self._loop.submit(await self._live(want.live))
         for name in want.post_checks:
-            await self._loop.submit(await self._inspector.post_check(name))
+            # Each takes a while, and one of them pays: what came in meanwhile may forbid it.
+            if name in self._loop.engine.wanted().post_checks:
+                await self._loop.submit(await self._inspector.post_check(name))
 
     async def _live(self, intent: Intent) -> LiveIntent:
         run = self._loop.engine.run
-        seen = run.live.get(intent)
-        # After a crash the same execution has the same key, so that the plane does not pay again.
-        key = f"live-{run.id}-{run.generation}-{intent}-{seen.seq if seen is not None else 0}"
+        identity = run.plane(self._candidate.name).identity
+        key = live_key(run, intent, identity)
         deadline = self._runbook.timing.live_intent_deadline_ms
         oldest_ms = self._wall_ms() - self._runbook.live_intent_gate().max_age_ms
         answer = await self._candidate.process(self._texts[intent], deadline, idempotency_key=key)
-        found = read_live(self._candidate.name, intent, answer)
+        found = replace(read_live(self._candidate.name, intent, answer), identity=identity)
         if not found.ok or intent is not Intent.PAY:
             return found
         return await self._settled(found, oldest_ms)
@@ -82,9 +86,15 @@ class Gatherer:
         if self._chain is None:
             if self._runbook.rehearsal:
                 reasons = (*found.reasons, "reported only: no near_rpc is configured")
-                return LiveIntent(found.plane, found.intent, True, reasons, found.evidence)
+                return replace(found, reasons=reasons)
             reasons = ("the transaction cannot be looked up: configure near_rpc",)
-            return LiveIntent(found.plane, found.intent, False, reasons, found.evidence)
+            return replace(found, ok=False, reasons=reasons, definite=False)
         good, text = await self._chain.transaction(reference, oldest_ms)
         evidence = {**found.evidence, "chain": text}
-        return LiveIntent(found.plane, found.intent, good is True, (*found.reasons, text), evidence)
+        return replace(
+            found,
+            ok=good is True,
+            reasons=(*found.reasons, text),
+            evidence=evidence,
+            definite=good is not None,
+        )

@@ -13,10 +13,11 @@ import msgspec
 from cutover.conductor.config import GatewayAccess
 from cutover.conductor.plane_client import ask
 from cutover.conductor.ports import Chain
+from cutover.decision.keys import receipt_key
 from cutover.decision.run import Run
 from cutover.errors import CutoverError
 from cutover.evidence.answers import read_live
-from cutover.evidence.observation import PostCheckSeen
+from cutover.evidence.observation import LiveIntent, PostCheckSeen
 from cutover.evidence.planes import Answer
 from cutover.runbook.document import Runbook
 from cutover.runbook.gate import PostCheckName
@@ -134,25 +135,19 @@ class PostChecks:
 
     async def _receipt(self, access: GatewayAccess) -> PostCheckSeen:
         """A payment through the gateway names a transaction that the chain knows."""
-        run = self._run()
         headers = {"x-agent-api-key": access.client_key}
-        before = run.post_checks.get(PostCheckName.RECEIPT_TRANSACTION)
-        # Until this check has a verdict the key is the same, so that a crash does not pay twice.
-        attempt = before.seq if before is not None else 0
-        headers["idempotency-key"] = f"receipt-{run.id}-{run.generation}-{attempt}"
+        headers["idempotency-key"] = receipt_key(self._run())
         body = {"text": self._pay, "author": "cutover-postcheck", "type": "web"}
         answer = await self._ask("POST", f"{access.url}/process", headers=headers, json=body)
         found = read_live(self._runbook.candidate, Intent.PAY, answer)
         if not found.ok:
-            return _seen(PostCheckName.RECEIPT_TRANSACTION, False, found.reasons, found.evidence)
+            return _receipt(found, ok=False, definite=found.definite)
         if self._chain is None:
-            reasons = (*found.reasons, "reported only: no near_rpc is configured")
-            ok = self._runbook.rehearsal
-            return _seen(PostCheckName.RECEIPT_TRANSACTION, ok, reasons, found.evidence)
+            said = "reported only: no near_rpc is configured"
+            return _receipt(found, said, ok=self._runbook.rehearsal, definite=False)
         oldest_ms = self._wall_ms() - self._runbook.live_intent_gate().max_age_ms
         good, text = await self._chain.transaction(found.evidence["transaction"], oldest_ms)
-        reasons = (*found.reasons, text)
-        return _seen(PostCheckName.RECEIPT_TRANSACTION, good is True, reasons, found.evidence)
+        return _receipt(found, text, ok=good is True, definite=good is not None)
 
     async def _archived(self) -> PostCheckSeen:
         """Canary and incident logs are in a sealed archive that verifies."""
@@ -168,6 +163,11 @@ def _seen(
     name: PostCheckName, ok: bool, reasons: list[str] | tuple[str, ...], evidence: dict[str, str]
 ) -> PostCheckSeen:
     return PostCheckSeen(name, ok, tuple(reasons), evidence)
+
+
+def _receipt(found: LiveIntent, *more: str, ok: bool, definite: bool) -> PostCheckSeen:
+    name, reasons = PostCheckName.RECEIPT_TRANSACTION, (*found.reasons, *more)
+    return PostCheckSeen(name, ok, reasons, found.evidence, definite)
 
 
 def _sign(secret: str, at: int, body: bytes) -> str:

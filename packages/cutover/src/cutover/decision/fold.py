@@ -64,6 +64,7 @@ from cutover.evidence.observation import (
     Stopped,
 )
 from cutover.runbook.document import Runbook
+from cutover.runbook.gate import PostCheckName
 
 
 def apply(runbook: Runbook, run: Run, entry: Entry) -> Run:
@@ -98,8 +99,7 @@ def _fold(runbook: Runbook, run: Run, entry: Entry) -> Run:  # noqa: C901, PLR09
             view = CheckView(entry.at_ms, entry.seq, seen.ok, seen.reasons)
             return replace(run, preconditions={**run.preconditions, seen.check: view})
         case PostCheckSeen() as seen:
-            view = CheckView(entry.at_ms, entry.seq, seen.ok, seen.reasons)
-            return replace(run, post_checks={**run.post_checks, seen.name: view})
+            return _checked(run, entry, seen)
         case Started() as seen:
             return _started(run, seen)
         case Adopted() | Stopped() | Snapshot() | OrderRefused():
@@ -122,12 +122,25 @@ def _held(run: Run, entry: Entry, decision: Hold) -> Run:
 
 
 def _live(runbook: Runbook, run: Run, entry: Entry, seen: LiveIntent) -> Run:
-    if seen.plane != runbook.candidate:
+    if seen.plane != runbook.candidate or signals.stranger(run, seen.plane, seen.identity):
         return run
+    if seen.ok or seen.definite:
+        tried = run.live_tries.get(seen.intent, 0) + 1
+        run = replace(run, live_tries={**run.live_tries, seen.intent: tried})
     before = run.live.get(seen.intent)
     tries = 1 if before is None or before.ok else before.attempts + 1
     view = LiveView(entry.at_ms, entry.seq, seen.ok, tries, seen.reasons)
     return replace(run, live={**run.live, seen.intent: view})
+
+
+def _checked(run: Run, entry: Entry, seen: PostCheckSeen) -> Run:
+    view = CheckView(entry.at_ms, entry.seq, seen.ok, seen.reasons)
+    paid = seen.name is PostCheckName.RECEIPT_TRANSACTION and (seen.ok or seen.definite)
+    return replace(
+        run,
+        post_checks={**run.post_checks, seen.name: view},
+        receipt_tries=run.receipt_tries + paid,
+    )
 
 
 def _started(run: Run, seen: Started) -> Run:
@@ -215,6 +228,8 @@ def _rerouted(run: Run, entry: Entry) -> Run:
         generation=run.generation + 1,
         generation_at=entry.at_ms,
         split={},
+        live_tries={},
+        receipt_tries=0,
         soak=replace(run.soak, mark=NEVER),
     )
 

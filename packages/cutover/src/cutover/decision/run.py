@@ -202,6 +202,9 @@ class Run(msgspec.Struct, frozen=True):
         repinned: pay was sent back to the fallback by a rule; it stays there.
         closed: planes on which money is refused.
         weak: promoted on reported evidence at least once; never cleared.
+        live_tries: executions of each live intent whose end is known, under this generation; part
+            of the next one's idempotency key. One whose end is unknown is asked for again.
+        receipt_tries: the same for the payment of the receipt check.
         blind_since: since when some rule has lacked data; NEVER while all see.
     """
 
@@ -226,6 +229,8 @@ class Run(msgspec.Struct, frozen=True):
     payments: tuple[Payments, ...] = ()
     soak: Soaked = Soaked()
     live: dict[str, LiveView] = {}
+    live_tries: dict[Intent, int] = {}
+    receipt_tries: int = 0
     preconditions: dict[Check, CheckView] = {}
     waived: dict[Check, str] = {}
     post_checks: dict[PostCheckName, CheckView] = {}

@@ -97,6 +97,8 @@ def canary(runbook: Runbook, run: Run, entry: Entry, seen: CanaryRound) -> Run:
         return run
     failed = {v.plane: frozenset(v.failed) for v in seen.verdicts if not v.ok}
     for verdict in seen.verdicts:
+        if stranger(run, verdict.plane, verdict.identity):
+            continue  # it was asked of what is no longer there
         shared = len(failed) > 1 and all(failed.get(verdict.plane) == f for f in failed.values())
         view = _judged(run.plane(verdict.plane), entry, verdict, shared)
         run = with_plane(run, verdict.plane, view)
@@ -171,6 +173,11 @@ def _stranger(view: PlaneView) -> PlaneView:
     return replace(
         view, ready_at=NEVER, canary_at=NEVER, canary_ok=None, good_at=NEVER, trusted_at=NEVER
     )
+
+
+def stranger(run: Run, plane: str, identity: str) -> bool:
+    """Whether evidence is about another identity than the one that the plane has now."""
+    return bool(identity) and identity != run.plane(plane).identity
 
 
 def acceptable(verdict: Verdict, seen: Evidence, needed: Evidence) -> bool:

@@ -34,8 +34,7 @@ def wanted(runbook: Runbook, run: Run, now_ms: int) -> Wanted:
             asked = [(p.check, run.preconditions.get(p.check)) for p in runbook.preconditions]
             return Wanted(preconditions=_again(runbook, asked, now_ms))
         case Phase.CHECKING:
-            checks = [(c.name, run.post_checks.get(c.name)) for c in runbook.post_checks]
-            return Wanted(post_checks=_again(runbook, checks, now_ms))
+            return Wanted(post_checks=_checks(runbook, run, now_ms))
         case Phase.RUNNING:
             return Wanted(live=_live(runbook, run, now_ms))
         case _:
@@ -55,6 +54,29 @@ def _again(
         for name, view in asked
         if view is None or (view.ok is not True and now_ms - view.at >= rest)
     )
+
+
+def _checks(runbook: Runbook, run: Run, now_ms: int) -> tuple[PostCheckName, ...]:
+    """Checks to carry out; the one that pays when nothing speaks against it, and only once.
+
+    Whether a payment that did not convince is made again is for a person to say: `retry`.
+    """
+    receipt = PostCheckName.RECEIPT_TRANSACTION
+    free = [(c.name, run.post_checks.get(c.name)) for c in runbook.post_checks if c.name != receipt]
+    due = _again(runbook, free, now_ms)
+    asked = any(c.name is receipt for c in runbook.post_checks)
+    if not asked or receipt in run.post_checks or not _may_pay(runbook, run, now_ms):
+        return due
+    return (*due, receipt)
+
+
+def _may_pay(runbook: Runbook, run: Run, now_ms: int) -> bool:
+    """Whether only checks keep the run from its end, so that a check may move money."""
+    stops = blockers(runbook, run, now_ms, next_promotion(runbook, run))
+    if any(not reason.code.startswith("check:") for reason in stops.reasons):
+        return False
+    gates = judge_gates(runbook, run, now_ms, money=True)
+    return all(g.state is GateState.OPEN for g in gates if g.gate == "attestation")
 
 
 def _live(runbook: Runbook, run: Run, now_ms: int) -> Intent | None:

@@ -20,6 +20,7 @@ _SPLIT: Final = re.compile(r"Split ID: (\S+)")
 _REAL_SPLIT: Final = re.compile(r"split-(\d+)-(\d+)")
 _TRANSACTION: Final = re.compile(r"Transaction: ?(\S*)")
 _DONE: Final = re.compile(r"Split (created|updated|repaired|already exists)|already exists")
+_UNSURE: Final = re.compile(r"unknown|pending|time[d]?[ -]?out|Transaction:", re.IGNORECASE)
 _MOCK_PEOPLE: Final = [("alice", "40"), ("bob", "30"), ("charlie", "20"), ("dave", "10")]
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 SIGNATURE_HEX: Final = 130
@@ -44,10 +45,16 @@ def read_live(plane: str, intent: Intent, answer: Answer) -> LiveIntent:
         problems.append("a mock EigenAI response")
     if problems:
         first = text.strip().splitlines()[0][:120] if text.strip() else "an empty text"
-        return LiveIntent(
-            plane, intent, False, (*problems, f"the answer begins {first!r}"), evidence
-        )
-    return LiveIntent(plane, intent, True, tuple(f"{k} {v}" for k, v in evidence.items()), evidence)
+        said = (*problems, f"the answer begins {first!r}")
+        definite = intent is not Intent.PAY or _not_paid(text)
+        return LiveIntent(plane, intent, False, said, evidence, definite=definite)
+    said = tuple(f"{k} {v}" for k, v in evidence.items())
+    return LiveIntent(plane, intent, True, said, evidence, definite=True)
+
+
+def _not_paid(text: str) -> bool:
+    """Whether the plane says for certain that no payment was made; all else is unknown."""
+    return text.lstrip().startswith(("❌", "🛑")) and not _UNSURE.search(text)
 
 
 def _analyze(text: str) -> tuple[list[str], dict[str, str]]:

@@ -46,12 +46,15 @@ class CanaryVerdict(msgspec.Struct, frozen=True):
         ok: True or False; a plane that gave no verdict has failed its run.
         failed: names of the checks that failed, or `no_verdict`.
         detail: the reasons, for people.
+        identity: of the plane when the run began, empty when none was known; a verdict about
+            another identity than the present one does not count.
     """
 
     plane: str
     ok: bool
     failed: tuple[str, ...]
     detail: str
+    identity: str = ""
 
 
 class CanaryRound(msgspec.Struct, frozen=True, tag=True):
@@ -75,6 +78,9 @@ class LiveIntent(msgspec.Struct, frozen=True, tag=True):
         ok: whether the answer withstood inspection.
         reasons: what was wrong, or what convinced.
         evidence: named facts (split id, transaction, proof link).
+        identity: of the plane when the execution began, empty when none was known.
+        definite: how it ended is known for certain, so that another attempt repeats nothing;
+            a failure that is not definite may have been carried out all the same.
     """
 
     plane: str
@@ -82,6 +88,8 @@ class LiveIntent(msgspec.Struct, frozen=True, tag=True):
     ok: bool
     reasons: tuple[str, ...]
     evidence: dict[str, str]
+    identity: str = ""
+    definite: bool = False
 
 
 class Verdict(StrEnum):
@@ -164,12 +172,21 @@ class GatewaySilent(msgspec.Struct, frozen=True, tag=True):
 
 
 class PostCheckSeen(msgspec.Struct, frozen=True, tag=True):
-    """A post-cutover check, carried out."""
+    """A post-cutover check, carried out.
+
+    Attributes:
+        name: which one.
+        ok: whether it holds.
+        reasons: what was wrong, or what convinced.
+        evidence: named facts.
+        definite: how its payment ended is known for certain (see `LiveIntent`).
+    """
 
     name: PostCheckName
     ok: bool
     reasons: tuple[str, ...]
     evidence: dict[str, str]
+    definite: bool = False
 
 
 class Adopted(msgspec.Struct, frozen=True, tag=True):
