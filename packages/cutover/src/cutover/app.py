@@ -42,6 +42,7 @@ from cutover.conductor.preconditions import LOOPBACK, Preconditions
 from cutover.conductor.probes import Probes
 from cutover.conductor.recovery import adopted, recover
 from cutover.conductor.reference import HttpReference
+from cutover.conductor.sealer import Sealer
 from cutover.conductor.service import Parts, serve
 from cutover.decision.fact import Entry
 from cutover.decision.run import Phase, Run
@@ -49,9 +50,9 @@ from cutover.errors import ConfigurationError, CutoverError, UnreachableError
 from cutover.evidence.observation import Adopted, PostCheckSeen, Started
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
-from cutover.journal import archive, schema
+from cutover.journal import schema, sealing
 from cutover.journal.leak import SECRET_BYTES_MIN
-from cutover.journal.redecide import redecide
+from cutover.journal.sealing import Order
 from cutover.journal.store import Journal
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import Intent
@@ -172,8 +173,9 @@ async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, token
         engine, runbook.timing.readiness_every_ms, log.entries, Cleanser(secret_values(settings))
     )
     loop.begin(_first_facts(runbook, journal, before, clock, last))
-    async with _client() as client:
-        await serve(_parts(runbook, settings, journal, loop, clock, client, tokens))
+    with closing(Sealer(lambda: sealing_order(journal.path, settings))) as sealer:
+        async with _client() as client:
+            await serve(_parts(runbook, settings, journal, loop, clock, client, tokens, sealer))
     return engine.run
 
 
@@ -208,6 +210,7 @@ def _parts(
     clock: ObservedClock,
     client: httpx.AsyncClient,
     tokens: Tokens,
+    sealer: Sealer,
 ) -> Parts:
     keys = {name: _key(plane) for name, plane in settings.planes.items()}
     access = {
@@ -219,7 +222,7 @@ def _parts(
     url = settings.conductor.reference_url
     post = PostChecks(
         runbook, lambda: loop.engine.run, _gateway_access(settings.gateway), client, chain,
-        settings.texts()[Intent.PAY], lambda: seal(journal.path, settings), clock.wall_ms,
+        settings.texts()[Intent.PAY], sealer, clock.wall_ms,
     )  # fmt: skip
     inspector = PlaneInspector(Preconditions(runbook, planes, access), post, clock.wall_ms)
     known = tuple(loop.engine.run.nodes)
@@ -309,13 +312,15 @@ def seal(journal: Path, settings: Settings | None, output: Path | None = None) -
     Raises:
         CutoverError: it could not be made, or does not verify.
     """
-    target = output or journal.parent / "archive.zip"
+    order = sealing_order(journal, settings, output)
+    return Path(order.target), sealing.seal(order)
+
+
+def sealing_order(journal: Path, settings: Settings | None, output: Path | None = None) -> Order:
+    """What is to be sealed, and which secrets must not be in it."""
     known = secret_values(settings) if settings is not None else {}
-    made = archive.create(journal, target, versions=versions(), replay=redecide, secrets=known)
-    problems = archive.verify(target, redecide=redecide)
-    if problems:
-        raise CutoverError(f"{target} does not verify: {'; '.join(map(str, problems[:3]))}")
-    return target, made.head
+    target = output or journal.parent / "archive.zip"
+    return Order(str(journal), str(target), versions(), known)
 
 
 def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> GatewayConfig:
