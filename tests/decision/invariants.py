@@ -11,7 +11,14 @@ import msgspec
 
 from cutover.decision.command import AbortOrder
 from cutover.decision.fact import Entry
-from cutover.decision.kinds import CloseMoney, OpenStage, ReopenMoney, UnlockIntent
+from cutover.decision.kinds import (
+    BeginChecks,
+    CloseMoney,
+    Complete,
+    OpenStage,
+    ReopenMoney,
+    UnlockIntent,
+)
 from cutover.decision.orders import refusal
 from cutover.decision.replay import replay
 from cutover.decision.rollback import State, judge_conditions
@@ -60,6 +67,9 @@ class Lines:
         _exposure(runbook, before, entry, after)
         if isinstance(entry.fact, OpenStage | UnlockIntent) and after.stage > 0:
             self._gates(runbook, entry)
+        if isinstance(entry.fact, BeginChecks | Complete):
+            assert not before.closed, f"line 2: {entry.fact} while money is refused"
+            assert self.seen.verdict is Verdict.VERIFIED, f"line 2: ended on {self.seen.verdict}"
         if isinstance(entry.fact, OpenStage | UnlockIntent):
             self.seen.live_at.clear()
         if after.phase is not before.phase and after.phase not in TERMINAL and after.abort is None:
@@ -103,7 +113,7 @@ class Lines:
             case LiveIntent() as f if f.plane == runbook.candidate and _here(f.identity, seen):
                 seen.live_at[f.intent] = entry.at_ms if f.ok else NEVER
             case Started():
-                seen.ready_at = seen.canary_at = NEVER
+                seen.ready_at = seen.canary_at = seen.trusted_at = NEVER
                 seen.live_at.clear()
             case _:
                 pass

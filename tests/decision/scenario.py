@@ -324,6 +324,7 @@ class Steps:
             "reboots": lambda: world.reboot(name),
             "joins": lambda: world.nodes.__setitem__(name, node),
             "loses": lambda: setattr(node, "lost", node.lost + n),
+            "ahead": lambda: world.submit(self._ahead(node, n)),
             "other keys": lambda: setattr(node, "keys_match", False),
             "one sided": lambda: setattr(node, "one_sided", True),
             "repeats": lambda: world.submit(node.report()),
@@ -333,6 +334,11 @@ class Steps:
         if value in {"back", "obeys", "joins", "loses", "other keys"}:
             world._report()
         world.follow()
+
+    def _ahead(self, node: Node, n: int) -> Any:
+        """A table is in force that this journal has not issued, as after a restored backup."""
+        node.generation, node.stubborn = self.world.run.generation + n, True
+        return node.report()
 
     def _old_words(self, name: str) -> Any:
         """The oldest report of this node that the journal has, once more."""

@@ -74,6 +74,7 @@ class Node:
     keys_match: bool | None = True
     lost: int = 0
     one_sided: bool = False
+    stubborn: bool = False
     counts: dict[tuple[int, Intent, str, Outcome], int] = field(default_factory=dict)
     seen: dict[tuple[int, Intent, str], int] = field(default_factory=dict)
 
@@ -301,6 +302,8 @@ class World:
         for node in list(self.nodes.values()):
             if node.silent or (node.term, node.generation) == want:
                 continue
+            if node.stubborn and node.generation > want[1]:
+                continue  # as every gateway does: never back to an older table
             if node.refuses:
                 if node.refused_generation == want[1]:
                     continue

@@ -47,6 +47,7 @@ def blockers(
         *_orders(run),
         *_rules(findings),
         *_planes(runbook, run, now_ms),
+        *_money(run),
         *_traffic(runbook, run),
         *_quiet(runbook, run, now_ms, step),
         *[(Reason("soaking", text), 0) for text in step.waits],
@@ -99,6 +100,13 @@ def _planes(runbook: Runbook, run: Run, now_ms: int) -> list[Found]:
             (Reason(f"attestation:{verdict}", text), run.plane(runbook.candidate).verdict_seq)
         )
     return found
+
+
+def _money(run: Run) -> list[Found]:
+    if not run.closed:
+        return []
+    text = f"payments are refused on {' and '.join(run.closed)}: nothing goes on until they are not"
+    return [(Reason("money_closed", text), 0)]
 
 
 def _traffic(runbook: Runbook, run: Run) -> list[Found]:

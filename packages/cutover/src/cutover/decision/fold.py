@@ -146,8 +146,9 @@ def _checked(run: Run, entry: Entry, seen: PostCheckSeen) -> Run:
 def _started(run: Run, seen: Started) -> Run:
     """A new incarnation trusts no reading from before: what counts must be looked at again.
 
-    Streaks, windows and the age of the last good verdict go on in observed time; soak does not
-    count until everything has been seen afresh.
+    Streaks, windows and the age of the last good verdict go on in observed time, so that the
+    rollback rules do; soak does not count, and money is not admitted on the candidate, until it
+    has been seen afresh: nobody knows what happened to it while nobody looked.
     """
     planes = {name: _unseen(view) for name, view in run.planes.items()}
     nodes = {
@@ -168,7 +169,7 @@ def _started(run: Run, seen: Started) -> Run:
 
 
 def _unseen(view: PlaneView) -> PlaneView:
-    return replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER)
+    return replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER, trusted_at=NEVER)
 
 
 def _ordered(run: Run, entry: Entry, order: Command) -> Run:
@@ -222,10 +223,15 @@ def _moved(runbook: Runbook, run: Run, entry: Entry, move: Move) -> Run:
 
 
 def _rerouted(run: Run, entry: Entry) -> Run:
-    """A move that changes routes makes a new generation; its split is counted from nothing."""
+    """A move that changes routes makes a new generation; its split is counted from nothing.
+
+    It is above every table that a node is known to have: a journal that was restored from a backup
+    has lost generations, and no node would take one of them again.
+    """
+    highest = max((node.generation for node in run.nodes.values()), default=0)
     return replace(
         run,
-        generation=run.generation + 1,
+        generation=max(run.generation, highest) + 1,
         generation_at=entry.at_ms,
         split={},
         live_tries={},

@@ -169,12 +169,25 @@ def _forward(runbook: Runbook, run: Run, now_ms: int, findings: Findings) -> Dec
     stops = blockers(runbook, run, now_ms, step, findings)
     if stops:
         return Hold(stops.reasons, stops.evidence)
+    if step.kind in ("checks", "complete") and (shut := _unattested(runbook, run, now_ms)):
+        return shut
     if step.kind == "complete":
         seqs = tuple(view.seq for view in run.post_checks.values())
         return Complete((Reason("post_checks", "every post-cutover check holds"),), seqs)
     if step.kind == "checks":
         return BeginChecks((Reason("soaked", step.text),), ())
     return _promote(runbook, run, now_ms, step)
+
+
+def _unattested(runbook: Runbook, run: Run, now_ms: int) -> Hold | None:
+    """No end, and no checks before it, on a candidate that is not attested well enough now."""
+    money = table_share_bp(runbook, run, Intent.PAY) > 0
+    gates = judge_gates(runbook, run, now_ms, money=money)
+    shut = [g for g in gates if g.gate == "attestation" and g.state is not GateState.OPEN]
+    if not shut:
+        return None
+    reasons = tuple(Reason(f"gate:{g.gate}", f"{g.state}: {g.text}") for g in shut)
+    return Hold(reasons, tuple(n for g in shut for n in g.evidence))
 
 
 def _promote(runbook: Runbook, run: Run, now_ms: int, step: Promotion) -> Decision:
