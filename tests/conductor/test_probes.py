@@ -120,24 +120,87 @@ def test_only_the_candidate_is_asked_for_attestation():
     assert {fact.plane for _, fact in world.of(Attestation)} == {"phala"}
 
 
+def verdicts(world):
+    return [
+        (round(at, 2), [(v.plane, v.ok) for v in fact.verdicts])
+        for at, fact in world.of(CanaryRound)
+    ]
+
+
 def test_our_own_outage_blames_no_plane_for_silence():
-    """While our reference fails, a canary round without an answer is left out, not false."""
+    """While our reference fails, a plane without an answer is left out, and the other is not."""
     world = World(Reachable(False))
-    world.planes[1].answers["canary"] = (0, Answer(None, error="no route"))
-    world.play(3.2)
-    assert [at for at, _ in world.of(CanaryRound)] in ([], [0])
+    world.planes[1].answers["canary"] = (0.1, Answer(None, error="no route"))
+    world.play(3.05)
+    assert verdicts(world) == [(0.1, [("hetzner", False)]), (1.6, [("hetzner", False)])]
+    world = World(Reachable(False))
+    for plane in world.planes:
+        plane.answers["canary"] = (0.1, Answer(None, error="no route"))
+    world.play(3.05)
+    assert verdicts(world) == []
     world = World(Reachable(True))
     world.planes[1].answers["canary"] = (0, Answer(None, error="no route"))
-    world.play(3.2)
+    world.play(3.05)
     assert len(world.of(CanaryRound)) == 3
 
 
 def test_an_answer_counts_even_in_our_own_outage():
-    """A plane that did answer `ok: false` is believed whatever our reference says."""
+    """A plane that did answer `ok: false` is believed whatever our reference and its peer say."""
     world = World(Reachable(False))
-    world.planes[1].answers["canary"] = (0, Answer(503, {"ok": False, "checks": {}}))
-    world.play(3.2)
-    assert len(world.of(CanaryRound)) == 3
+    world.planes[0].answers["canary"] = (0.1, Answer(None, error="no route"))
+    world.planes[1].answers["canary"] = (0.1, Answer(503, {"ok": False, "checks": {}}))
+    world.play(3.05)
+    assert verdicts(world) == [(0.1, [("phala", False)]), (1.6, [("phala", False)])]
+
+
+BAD = Answer(200, {"ok": False, "checks": {}})
+GOOD = Answer(
+    200,
+    {"ok": True, "checks": {n: {"ok": True} for n in ("github", "near", "eigenai", "pingpay")}},
+)
+
+
+def test_a_hanging_fallback_does_not_delay_a_failure_of_the_candidate():
+    """It waits a quarter of the deadline; the fallback's verdict comes when it comes."""
+    world = World()
+    world.planes[0].answers["canary"] = (1.4, Answer(None, error="no whole answer"))
+    world.planes[1].answers["canary"] = (0.1, BAD)
+    world.play(1.45)
+    assert verdicts(world) == [(0.45, [("phala", False)]), (1.4, [("hetzner", False)])]
+
+
+def test_a_shared_cause_is_seen_within_the_grace():
+    """Both verdicts are one round when the second comes soon after the first."""
+    world = World()
+    world.planes[0].answers["canary"] = (0.4, BAD)
+    world.planes[1].answers["canary"] = (0.1, BAD)
+    world.play(1)
+    assert verdicts(world) == [(0.4, [("hetzner", False), ("phala", False)])]
+
+
+def test_a_good_candidate_waits_for_the_fallback():
+    """Nothing hurries when nothing is wrong with the candidate."""
+    world = World()
+    world.planes[0].answers["canary"] = (1.2, BAD)
+    world.planes[1].answers["canary"] = (0.1, GOOD)
+    world.play(1.4)
+    assert verdicts(world) == [(1.2, [("hetzner", False), ("phala", True)])]
+
+
+def test_a_verdict_is_about_what_the_plane_was_when_it_was_asked():
+    """Another identity that is learned in between does not get the credit."""
+    world, known = World(), {"phala": "old", "hetzner": ""}
+    world.probes._identity = known.get
+    world.planes[1].answers["canary"] = (1, GOOD)
+
+    async def restart(path, deadline_ms):
+        known["phala"] = "new"
+        return Answer(200, {})
+
+    world.planes[1].get = restart
+    world.play(2.8)
+    seen = [[v.identity for v in fact.verdicts] for _, fact in world.of(CanaryRound)]
+    assert seen == [["", "old"], ["", "new"]]
 
 
 def test_the_reference_is_journaled_while_it_fails_and_when_it_recovers():

@@ -230,7 +230,13 @@ def _parts(
     return Parts(
         loop=loop,
         nodes=nodes,
-        probes=Probes(runbook, planes, HttpReference(url, client) if url else None, loop.submit),
+        probes=Probes(
+            runbook,
+            planes,
+            HttpReference(url, client) if url else None,
+            loop.submit,
+            lambda name: loop.engine.run.plane(name).identity,
+        ),
         gatherer=Gatherer(
             runbook, loop, planes[1], settings.texts(), chain, inspector, clock.wall_ms
         ),

@@ -6,16 +6,23 @@ missed beat is skipped rather than made up for. Probes observe; they conclude no
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from cutover.conductor.ports import PlaneClient, Reference
 from cutover.decision.fact import Fact
 from cutover.evidence import observation as seen
-from cutover.evidence.planes import read_attestation, read_canary, read_readiness
+from cutover.evidence.planes import Answer, read_attestation, read_canary, read_readiness
 from cutover.runbook.document import Runbook
 
 T = TypeVar("T")
 Submit = Callable[[Fact], Awaitable[None]]
+Asked = tuple[str, str, asyncio.Task[Answer]]
+"""A plane's name, its identity when it was asked, and its answer to come."""
+
+GRACE: Final = 0.25
+"""Part of the canary's deadline that a failure of the candidate waits for the other plane."""
 
 
 async def every(interval_ms: int, beat: Callable[[], Awaitable[None]]) -> None:
@@ -39,6 +46,7 @@ class Probes:
         planes: fallback first.
         reference: our own connectivity, None when none is configured.
         submit: where observations go.
+        identity: what is known of a plane now; a verdict is about what it was when it was asked.
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class Probes:
         planes: Sequence[PlaneClient],
         reference: Reference | None,
         submit: Submit,
+        identity: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._timing = runbook.timing
         self._runbook = runbook
@@ -54,6 +63,7 @@ class Probes:
         self._reference = reference
         self._reference_ok = True
         self._submit = submit
+        self._identity = identity
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -79,16 +89,37 @@ class Probes:
     async def canary(self) -> None:
         """One canary round: both planes at the same instant.
 
-        A plane that gives no verdict while our own reference fails is not to blame: the round is
-        left out, and a canary rule without fresh rounds is blind.
+        A failure of the candidate waits only a short grace for the other plane's verdict, which
+        tells a shared cause; a later one is a round of its own.
         """
         deadline = self._timing.canary_deadline_ms
-        answers = await asyncio.gather(*(plane.canary(deadline) for plane in self._planes))
-        if not self._reference_ok and any(answer.status is None for answer in answers):
-            return
-        pairs = zip(self._planes, answers, strict=True)
-        verdicts = tuple(read_canary(plane.name, answer) for plane, answer in pairs)
-        await self._submit(seen.CanaryRound(scheduled=True, verdicts=verdicts))
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                (plane.name, self._identity(plane.name), group.create_task(plane.canary(deadline)))
+                for plane in self._planes
+            ]
+            of = {name: answer for name, _, answer in asked}
+            first = of.pop(self._runbook.candidate)
+            fine = read_canary(self._runbook.candidate, await first).ok
+            await asyncio.wait(of.values(), timeout=None if fine else deadline / 1000 * GRACE)
+            in_time = [one for one in asked if one[2].done()]
+            await self._round(in_time)
+            await self._round([one for one in asked if one not in in_time])
+
+    async def _round(self, asked: Sequence[Asked]) -> None:
+        """Hand in a round's verdicts.
+
+        A plane that gives no answer while our own reference fails is not to blame: its verdict is
+        left out, and a canary rule without fresh ones is blind.
+        """
+        verdicts = []
+        for name, identity, task in asked:
+            answer = await task
+            if answer.status is None and not self._reference_ok:
+                continue
+            verdicts.append(replace(read_canary(name, answer), identity=identity))
+        if verdicts:
+            await self._submit(seen.CanaryRound(scheduled=True, verdicts=tuple(verdicts)))
 
     async def attestation(self) -> None:
         """One look at what the candidate says it is."""
