@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 import time
 
 import httpx
@@ -44,11 +45,12 @@ class Api:
         self.loop = Loop(heart, 500, lambda _: None)
         self.loop.begin([Started(1, "boot-1", 0)])
         self.nodes = Nodes(heart._clock, 3_000, self.loop.submit, ())
-        self.app = build_api(
-            self.loop, self.nodes, TOKENS, KEYS, lambda after: iter(self.memory.entries[after:])
-        )
+        self.app = build_api(self.loop, self.nodes, TOKENS, KEYS, lambda after: self.entries(after))
         self.listener = listen("127.0.0.1", 0, folder)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def entries(self, after):
+        return iter(self.memory.entries[after:])
 
     async def __aenter__(self):
         self.server = _server(self.app)
@@ -290,6 +292,25 @@ async def test_entries_are_read_in_bounded_pages(api):
     assert [entry["seq"] for entry in rest] == list(range(11, 16))
     many = (await api.ask("GET", f"/v1/entries?limit={10**9}&after=-5")).json()
     assert 40 <= len(many) <= ENTRIES_MAX
+
+
+async def test_reading_entries_keeps_nobody_waiting(api):
+    """The journal is read beside the event loop; one page is small."""
+    assert ENTRIES_MAX <= 200
+    free, threads = threading.Event(), []
+    real = api.entries
+
+    def slow(after):
+        threads.append(threading.current_thread())
+        assert free.wait(20)
+        return real(after)
+
+    api.entries = slow
+    reading = asyncio.create_task(api.ask("GET", "/v1/entries"))
+    assert (await api.order(HoldOrder("ann", "looking"))).status_code == 200
+    free.set()
+    assert (await reading).status_code == 200
+    assert threads[0] is not threading.main_thread()
 
 
 async def test_a_long_poll_ends_within_milliseconds_of_the_change(api):
