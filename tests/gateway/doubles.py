@@ -203,11 +203,13 @@ class Conductor:
         query = dict(pair.split("=") for pair in line.split()[1].partition("?")[2].split("&"))
         self.asked.append(query)
         has = (int(query["term"]), int(query["generation"]))
+        run = query["run"]
         wait = min(int(query["wait_ms"]) / 1000, 5)
         end = time.monotonic() + wait
         while time.monotonic() < end:
             table = self.table
-            if table and (self.offer_always or (table.term, table.generation) > has):
+            newer = table and (table.run != run or (table.term, table.generation) > has)
+            if newer or (table and self.offer_always):
                 return whole(msgspec.json.encode(table))
             self.changed.clear()
             with contextlib.suppress(TimeoutError):

@@ -15,6 +15,7 @@ import pytest
 from cutover.evidence.outcome import Outcome
 from cutover.evidence.wire import key_proof, parse_report
 from cutover.gateway.config import Limits
+from cutover.gateway.node import KEEP_SECONDS
 from cutover.runbook.intent import Intent
 from gateway.doubles import PLANE_KEYS, process, request, table, text, until
 
@@ -131,7 +132,7 @@ async def test_a_failed_payment_is_reported_at_once(world):
     [
         (table(9, term=1, share=10_000), "term 1 is older than term 3"),
         (table(4, term=3, share=10_000), "generation 4 is older than 5"),
-        (table(5, term=3, share=1), "a generation is never reused"),
+        (table(5, term=3, share=1), "generation 5 of term 3 differs from the one in force"),
         (table(1, term=9, run="other", share=10_000), "roll back that run first"),
     ],
 )
@@ -148,6 +149,50 @@ async def test_a_table_that_must_not_be_in_force_is_refused_and_said_so(world, o
     asked = len(world.conductor.asked)
     await asyncio.sleep(0.5)
     assert len(world.conductor.asked) - asked < 6, "a refused table must not be asked for in a spin"
+
+
+async def test_a_disk_that_hangs_holds_up_no_table(world, tmp_path):
+    """A rollback does not wait for it at all, a raise not for long; the newest is kept at last."""
+    hung = tmp_path / "hung"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, time\n"
+        "real = os.fsync\n"
+        "def fsync(fd):\n"
+        f"    while pathlib.Path({str(hung)!r}).exists():\n"
+        "        time.sleep(0.01)\n"
+        "    real(fd)\n"
+        "os.fsync = fsync\n"
+    )
+    node = await world.node(environment={"PYTHONPATH": str(tmp_path)})
+    await world.apply(table(1, share=10_000))
+    client = await world.client(node)
+    hung.touch()
+    offered = time.monotonic()
+    world.conductor.offer(table(2))
+    while (await client.ask()).headers["x-cutover-plane"] != "hetzner":
+        assert time.monotonic() - offered < KEEP_SECONDS, "a rollback waited for the disk"
+    await world.apply(table(3, share=100))
+    kept = lambda: json.loads((node.config.state_dir / "table.json").read_bytes())["generation"]  # noqa: E731
+    assert kept() == 1
+    hung.unlink()
+    await until(lambda: kept() == 3, what="the newest table on disk")
+    assert await node.stop() == 0
+
+
+async def test_a_run_whose_conductor_is_gone_can_be_replaced_by_saying_so(world):
+    """The node says which run it is in, so that a conductor can tell its numbers apart."""
+    node = await world.node()
+    await world.apply(table(7, term=5, share=10_000))
+    node.kill()
+    again = await world.node(accept_run="run-1")
+    await world.apply(table(1, term=1, run="run-2"))
+    client = await world.client(again)
+    answer = await client.ask()
+    assert (answer.headers["x-cutover-plane"], answer.headers["x-cutover-generation"]) == (
+        "hetzner", "1",
+    )  # fmt: skip
+    runs = [(asked["run"], asked["term"]) for asked in world.conductor.asked]
+    assert list(dict.fromkeys(runs)) == [("", "0"), ("run-1", "5"), ("run-2", "1")]
 
 
 async def test_the_next_run_starts_counting_anew_as_another_boot(world):

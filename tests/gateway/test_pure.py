@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from cutover.errors import ConfigurationError
 from cutover.evidence.outcome import Outcome
-from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge
+from cutover.evidence.wire import REPORT_BYTES_MAX, NodeReport
+from cutover.gateway import page as page_module
+from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge, raises
 from cutover.gateway.asked import UnreadableError, read_agent, read_process
 from cutover.gateway.config import address_of, from_json, to_json
 from cutover.gateway.heads import HEAD_BYTES_MAX, HEADS_MAX, Heads
@@ -21,7 +23,7 @@ from cutover.gateway.page import INTENTS, OUTCOMES, SLOTS, Page, cell_of
 from cutover.gateway.standing import Standing
 from cutover.gateway.store import Store
 from cutover.gateway.tally import Tally
-from cutover.gateway.totals import Totals
+from cutover.gateway.totals import GENERATIONS_KEPT, Totals
 from cutover.routing.pick import bucket_of, pick
 from cutover.routing.table import Route, RoutingTable
 from cutover.runbook.intent import Intent
@@ -154,7 +156,9 @@ def test_a_plain_body_reads_as_any_parser_reads_it(found):
         (table(2), table(1, term=2, run="run-2"), Adopt),
         (table(2, share=1), table(9, term=2, run="run-2"), Refuse),
         (table(2, active="phala"), table(9, term=2, run="run-2"), Refuse),
-        (table(2, term=3), table(9, term=2, run="run-2"), Refuse),
+        (table(2, term=3), table(9, term=2, run="run-2"), Adopt),
+        (table(9, term=3), table(1, term=1, run="run-2"), Adopt),
+        (table(2, term=3, share=1), table(9, term=9, run="run-2"), Refuse),
         (table(2), msgspec.structs.replace(table(3), candidate="aws"), Refuse),
         (table(2), msgspec.structs.replace(table(3), routes={}), Refuse),
         (table(2), table(0), Refuse),
@@ -162,6 +166,36 @@ def test_a_plain_body_reads_as_any_parser_reads_it(found):
 )
 def test_which_tables_a_node_puts_in_force(in_force, offered, verdict):
     assert isinstance(judge(in_force, offered, PLANES), verdict)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        (None, table(1), True),
+        (table(1), table(2), False),
+        (table(1, share=5), table(2, share=4, pay=0), False),
+        (table(1, share=5), table(2, share=4, pay=1), True),
+        (table(1), table(2, active="phala"), True),
+        (table(1, active="phala"), table(2), False),
+        (table(1), msgspec.structs.replace(table(2), fallback="phala", candidate="hetzner"), True),
+    ],
+)
+def test_which_tables_raise_a_share(before, after, verdict):
+    assert raises(before, after) is verdict
+
+
+def test_a_person_may_let_exactly_the_named_run_be_replaced():
+    """Whatever its numbers are; within the run, and for other runs, nothing is different."""
+    in_force = table(9, term=5, share=100)
+    other = table(1, term=1, run="run-2")
+    assert judge(in_force, other, PLANES, accept_run="run-1") == Adopt(fresh_run=True)
+    for accepted in ("", "run-2", "run-3"):
+        refused = judge(in_force, other, PLANES, accept_run=accepted)
+        assert isinstance(refused, Refuse)
+        assert "gateway.accept_run to 'run-1'" in refused.reason
+    again = judge(other, in_force, PLANES, accept_run="run-1")
+    assert again == Adopt(fresh_run=True), "rule 3: nothing is on the candidate any more"
+    assert isinstance(judge(in_force, table(8, term=5), PLANES, accept_run="run-1"), Refuse)
 
 
 def page(tmp_path, workers=1):
@@ -221,6 +255,45 @@ def test_totals_are_exact_whatever_is_lost_repeated_or_restarted(tmp_path_factor
             assert not totals.unsaid()
     told |= {cell: n for (_, cell), n in totals.unsaid().cells.items()}
     assert told == truth
+
+
+def test_a_report_stays_small_however_much_there_is_to_say_and_the_next_has_the_rest():
+    """A full house: every cell of every generation that is kept, none acknowledged yet."""
+    totals, said = Totals(PLANES), {}
+    for generation in range(1, GENERATIONS_KEPT + 1):
+        totals.open(generation, generation)
+        totals.add(0, generation, bytes([1, *[0] * 7]) * page_module.CELLS)
+        for pair in range(page_module.BITMAPS):
+            totals.add_buckets(generation, pair, (1 << 10_000) - 1)
+    reports = 0
+    while unsaid := totals.unsaid():
+        reports += 1
+        report = NodeReport(
+            node="n" * 64, boot="b", term=1, generation=1, refused_generation=0, refused="",
+            in_flight=0, lost=0, counts=tuple(unsaid.counts()), key_proofs={},
+            conversations=tuple(unsaid.conversations()),
+        )  # fmt: skip
+        assert len(msgspec.json.encode(report)) < REPORT_BYTES_MAX / 2
+        if reports == 1:
+            assert max(c.generation for c in report.counts) == GENERATIONS_KEPT
+        said |= {(c.generation, c.plane, c.intent, c.outcome): c.n for c in report.counts}
+        totals.acknowledge(unsaid)
+        assert unsaid.whole is not bool(totals.unsaid())
+    assert len(said) == GENERATIONS_KEPT * page_module.CELLS
+    assert set(said.values()) == {1}
+
+
+def test_generations_that_cannot_change_any_more_are_forgotten_and_what_was_never_said_is_lost():
+    totals = Totals(PLANES)
+    for generation in (1, 2):
+        totals.open(generation, generation)
+        totals.add(0, generation, bytes([3, *[0] * 7]) + bytes((page_module.CELLS - 1) * 8))
+        if generation == 1:
+            totals.acknowledge(totals.unsaid())
+    for generation in range(3, 4 + GENERATIONS_KEPT):
+        totals.open(generation, generation)
+    assert not totals.unsaid()
+    assert totals.lost == 3
 
 
 def test_a_failed_payment_is_urgent_and_a_failed_analysis_is_not(tmp_path):

@@ -97,6 +97,8 @@ class GatewayConfig:
         deadlines_ms: milliseconds per intent; an absent one has its default.
         report_every_ms: pace of reports when nothing urgent happens.
         loop: `uvloop`, or `asyncio` where there is none.
+        accept_run: id of a run whose table may be replaced by another run's although it sends
+            requests to the candidate; for when its conductor is gone for good. Empty for none.
     """
 
     node: str
@@ -112,6 +114,7 @@ class GatewayConfig:
     deadlines_ms: Mapping[Intent, int] = field(default_factory=lambda: dict(DEADLINES_MS))
     report_every_ms: int = 500
     loop: str = "uvloop"
+    accept_run: str = ""
 
     def checked(self) -> Self:
         """Return itself if a node can be started with it.

@@ -41,14 +41,17 @@ class Link:
         """Close the connections."""
         await self._client.aclose()
 
-    async def newer_table(self, node: str, term: int, generation: int) -> RoutingTable | None:
+    async def newer_table(self, node: str, has: RoutingTable | None) -> RoutingTable | None:
         """Wait for a table that is newer than the given one; None if none came in time.
+
+        Numbers are those of a run, so the run is told too.
 
         Raises:
             LinkError: no answer, or none that is a table.
         """
         params: dict[str, str | int] = {
-            "node": node, "term": term, "generation": generation, "wait_ms": WAIT_MS,
+            "node": node, "run": has.run if has else "", "term": has.term if has else 0,
+            "generation": has.generation if has else 0, "wait_ms": WAIT_MS,
         }  # fmt: skip
         try:
             status, body = await self._get("/v1/table", params)

@@ -10,14 +10,16 @@ import os
 import secrets
 import signal
 import socket
+from functools import partial
 from typing import Final
 
 from cutover.clock import SystemClock
 from cutover.errors import ConfigurationError
-from cutover.evidence.wire import NodeReport, key_proof
-from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge
+from cutover.evidence.wire import REFUSED_CHARS_MAX, NodeReport, key_proof
+from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge, raises
 from cutover.gateway.config import GatewayConfig
 from cutover.gateway.crew import Crew
+from cutover.gateway.keeper import Keeper
 from cutover.gateway.link import Link, LinkError
 from cutover.gateway.listen import listen, url_of
 from cutover.gateway.page import Page
@@ -31,6 +33,8 @@ BACKOFF_MAX_SECONDS: Final = 2.0
 FINAL_REPORT_SECONDS: Final = 2.0
 STOP_GRACE_SECONDS: Final = 1.0
 VERSIONS_KEPT: Final = 64
+KEEP_SECONDS: Final = 0.5
+"""For a table that raises a share to be on disk; then it comes into force all the same."""
 
 log = logging.getLogger("cutover.gateway.node")
 
@@ -74,6 +78,7 @@ class Node:
     ) -> None:  # fmt: skip
         self._config = config
         self._store = store
+        self._keeper = Keeper()
         self._listeners = listeners
         self._page, self._page_fd = Page.create(config.state_dir / "page.bin", config.workers)
         self._totals = Totals(sorted(config.planes))
@@ -100,6 +105,7 @@ class Node:
             await self._wind_up()
         finally:
             self._crew.kill()
+            self._keeper.close()
             self._store.drop_address()
             os.close(self._page_fd)
             await self._link.close()
@@ -130,7 +136,8 @@ class Node:
         self._crew.write_off()
         try:
             async with asyncio.timeout(FINAL_REPORT_SECONDS):
-                await self._deliver()
+                while not await self._deliver():
+                    pass
         except (LinkError, TimeoutError) as error:
             said = str(error) or f"no answer in {FINAL_REPORT_SECONDS:g} s"
             log.warning("the last report was not delivered: %s", said)
@@ -182,18 +189,13 @@ class Node:
 
     async def _next_table(self) -> bool:
         """Ask once; returns False when the offered table was of no use."""
-        table = self._in_force
-        term, generation = (table.term, table.generation) if table else (0, 0)
-        offered = await self._link.newer_table(self._config.node, term, generation)
-        return offered is None or self._offer(offered)
+        offered = await self._link.newer_table(self._config.node, self._in_force)
+        return offered is None or await self._offer(offered)
 
-    def _offer(self, offered: RoutingTable) -> bool:
-        match judge(self._in_force, offered, self._config.planes):
+    async def _offer(self, offered: RoutingTable) -> bool:
+        match judge(self._in_force, offered, self._config.planes, self._config.accept_run):
             case Adopt(fresh_run):
-                if fresh_run:
-                    self._begin_run()
-                self._keep(offered)
-                self._put_in_force(offered)
+                await self._adopt(offered, fresh_run)
                 return True
             case Ignore():
                 return False
@@ -204,12 +206,17 @@ class Node:
                     self._report_now.set()
                 return False
 
-    def _keep(self, table: RoutingTable) -> None:
-        try:
-            self._store.keep_table(table)
-        except OSError:
-            # A full disk must not stop a rollback; after a restart the conductor offers it again.
-            log.exception("table generation %d could not be stored", table.generation)
+    async def _adopt(self, table: RoutingTable, fresh_run: bool) -> None:
+        """Put a table in force; one that raises no share does not wait for the disk.
+
+        If the node dies in between, it starts with the table before and is offered this one again.
+        """
+        kept = self._keeper.keep("table", partial(self._store.keep_table, table))
+        if raises(self._in_force, table):
+            await asyncio.wait([kept], timeout=KEEP_SECONDS)
+        if fresh_run:
+            self._begin_run()
+        self._put_in_force(table)
 
     def _put_in_force(self, table: RoutingTable) -> None:
         self._crew.harvest()  # before a slot is used anew
@@ -227,7 +234,8 @@ class Node:
         self._totals.restart()
         self._generation_of = {0: 0}
         self._boot = secrets.token_hex(8)
-        self._store.keep_address(url_of(self._listeners[0]), self._boot)
+        url = url_of(self._listeners[0])
+        self._keeper.keep("address", partial(self._store.keep_address, url, self._boot))
 
     # reports
 
@@ -241,14 +249,21 @@ class Node:
                 pass  # nothing urgent: it is time anyway
             self._report_now.clear()
             try:
-                await self._deliver()
+                if not await self._deliver():
+                    self._report_now.set()
                 backoff = BACKOFF_FIRST_SECONDS
             except LinkError as error:
                 log.debug("%s; its numbers are in the next one", error)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
 
-    async def _deliver(self) -> None:
+    async def _deliver(self) -> bool:
+        """Report once; returns whether everything there was to say is said."""
+        # In this order a request is in one of them: sent before the table came into force, it is
+        # in flight; ended before that was looked at, it is counted.
+        generation = self._generation_of.get(self._crew.adopted(), 0)
+        in_flight, money_in_flight = self._crew.in_flight(), self._crew.money_in_flight()
+        self._crew.harvest()
         self._crew.harvest_conversations()
         unsaid = self._totals.unsaid()
         table, boot = self._in_force, self._boot
@@ -256,11 +271,11 @@ class Node:
             node=self._config.node,
             boot=boot,
             term=table.term if table else 0,
-            generation=self._generation_of.get(self._crew.adopted(), 0),
+            generation=generation,
             refused_generation=self._refused[0],
-            refused=self._refused[1],
-            in_flight=self._crew.in_flight(),
-            money_in_flight=self._crew.money_in_flight(),  # looked at after `generation`
+            refused=self._refused[1][:REFUSED_CHARS_MAX],
+            in_flight=in_flight,
+            money_in_flight=money_in_flight,
             lost=self._totals.lost,
             counts=tuple(unsaid.counts()),
             conversations=tuple(unsaid.conversations()),
@@ -271,3 +286,4 @@ class Node:
         await self._link.report(report)
         if boot == self._boot:
             self._totals.acknowledge(unsaid)
+        return unsaid.whole

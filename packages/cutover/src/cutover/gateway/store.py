@@ -70,7 +70,7 @@ class Store:
             ) from error
 
     def keep_table(self, table: RoutingTable) -> None:
-        """Write the accepted table before it is put in force."""
+        """Write the accepted table."""
         write_whole(self.directory / "table.json", msgspec.json.encode(table))
 
     def keep_address(self, url: str, boot: str) -> None:

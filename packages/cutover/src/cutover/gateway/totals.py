@@ -12,7 +12,9 @@ from cutover.gateway.page import CELLS, INTENTS, OUTCOMES
 from cutover.runbook.intent import RISK_OF, Risk
 
 GENERATIONS_KEPT = 64
-"""Acknowledged generations further back than this are forgotten."""
+"""Generations further back than this are forgotten: no worker has a slot for them any more."""
+CELLS_SAID_MAX = 2_000
+"""Numbers in one report, some 200 KB; the next one has the rest."""
 
 _Seen = tuple[int, int]  # generation, pair of plane and intent
 
@@ -51,6 +53,7 @@ class Totals:
     def open(self, version: int, generation: int) -> None:
         """Requests of that version belong to that generation."""
         self._generation_of[version] = generation
+        self._prune()
 
     def restart(self) -> None:
         """A new run begins: nothing counted so far belongs to it."""
@@ -104,31 +107,41 @@ class Totals:
         return self._counts.get((generation, cell), 0)
 
     def unsaid(self) -> "Unsaid":
-        """What has changed since it was last acknowledged."""
+        """What has changed since it was last acknowledged, as much as one report may hold.
+
+        The newest generations come first: it is by them that decisions are made.
+        """
         counts = {k: n for k, n in self._counts.items() if self._acked_counts.get(k) != n}
         sizes = {k: bits.bit_count() for k, bits in self._buckets.items()}
         buckets = {k: n for k, n in sizes.items() if self._acked_buckets.get(k) != n}
-        return Unsaid(self._planes, counts, buckets)
+        whole = len(counts) + len(buckets) <= CELLS_SAID_MAX
+        if not whole:
+            counts = _newest(counts, CELLS_SAID_MAX)
+            buckets = _newest(buckets, CELLS_SAID_MAX - len(counts))
+        return Unsaid(self._planes, counts, buckets, whole=whole)
 
     def acknowledge(self, said: "Unsaid") -> None:
         """The conductor has taken these."""
         self._acked_counts.update(said.cells)
         self._acked_buckets.update(said.sizes)
-        self._prune()
 
     def _prune(self) -> None:
+        """Forget what cannot change any more; what the conductor never took of it is lost."""
         newest = max(self._generation_of.values(), default=0)
         old = [v for v, g in self._generation_of.items() if g < newest - GENERATIONS_KEPT]
         for version in old:
             generation = self._generation_of.pop(version)
             for counted in [k for k in self._counts if k[0] == generation]:
-                self._counts.pop(counted)
-                self._acked_counts.pop(counted, None)
+                self.lost += self._counts.pop(counted) - self._acked_counts.pop(counted, 0)
             for seen in [k for k in self._buckets if k[0] == generation]:
                 self._buckets.pop(seen)
                 self._acked_buckets.pop(seen, None)
             for looked in [k for k in self._last if k[1] == version]:
                 del self._last[looked]
+
+
+def _newest(cells: dict[tuple[int, int], int], most: int) -> dict[tuple[int, int], int]:
+    return dict(sorted(cells.items(), reverse=True)[:most])
 
 
 class Unsaid:
@@ -137,12 +150,15 @@ class Unsaid:
     Attributes:
         cells: totals by generation and cell.
         sizes: distinct conversations by generation and pair of plane and intent.
+        whole: whether this is all; otherwise there is more to be said at once.
     """
 
     def __init__(
-        self, planes: Sequence[str], cells: dict[tuple[int, int], int], sizes: dict[_Seen, int]
-    ) -> None:
+        self, planes: Sequence[str], cells: dict[tuple[int, int], int], sizes: dict[_Seen, int],
+        *, whole: bool = True,
+    ) -> None:  # fmt: skip
         self._planes = planes
+        self.whole = whole
         self.cells = cells
         self.sizes = sizes
 
