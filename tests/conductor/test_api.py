@@ -45,9 +45,12 @@ class Api:
         self.loop = Loop(heart, 500, lambda _: None)
         self.loop.begin([Started(1, "boot-1", 0)])
         self.nodes = Nodes(heart._clock, 3_000, self.loop.submit, ())
-        self.app = build_api(self.loop, self.nodes, TOKENS, KEYS, lambda after: self.entries(after))
+        self.app = build_api(self.loop, self.nodes, TOKENS, KEYS, self.read)
         self.listener = listen("127.0.0.1", 0, folder)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def read(self, after):
+        return self.entries(after)
 
     def entries(self, after):
         return iter(self.memory.entries[after:])

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from conductor.doubles import Memory, engine, ready, report
+from cutover.clock import suspended_ms
 from cutover.conductor import loop as module
 from cutover.conductor.loop import INBOX_MAX, ClosedError, DefectError, Loop
 from cutover.decision.command import AbortOrder, HoldOrder
@@ -230,3 +231,67 @@ async def test_those_who_act_are_woken_before_the_log_is_written():
     before = loop._changed
     loop.order(HOLD)
     assert woken == [True]
+
+
+class Machine:
+    """One that sleeps when a test says so."""
+
+    def __init__(self):
+        self.slept = 5_000
+
+    def suspended_ms(self):
+        return self.slept
+
+
+def sleeper():
+    loop, memory, told, _ = loop_of()
+    machine = Machine()
+    awake = Loop(loop.engine, 500, told.append, suspended_ms=machine.suspended_ms)
+    return awake, memory, machine
+
+
+async def test_after_a_sleep_everything_is_looked_at_again():
+    """No observed time passed, yet the evidence is old: a new term, and nothing counts as seen."""
+    loop, memory, machine = sleeper()
+    work = asyncio.create_task(loop.run())
+    await loop.submit(ready())
+    assert loop.engine.run.plane("phala").ready_at >= 0
+    machine.slept += 60_000
+    waiting = asyncio.create_task(loop.wait_table(1, 1, 60_000))
+    assert (await asyncio.wait_for(waiting, 5)).term == 2
+    assert Started(2, "b1", 60_000) in [e.fact for e in memory.entries]
+    assert loop.engine.run.plane("phala").ready_at < 0
+    count = memory.kinds().count("Started")
+    await loop.submit(ready("hetzner"))
+    assert memory.kinds().count("Started") == count == 2
+    await stopped(work)
+
+
+async def test_an_order_after_a_sleep_is_judged_by_no_old_evidence():
+    """It may come before the loop's next tick."""
+    loop, memory, machine = sleeper()
+    machine.slept += 60_000
+    loop.order(HOLD)
+    kinds = memory.kinds()
+    assert kinds.index("HoldOrder") > len(kinds) - 1 - kinds[::-1].index("Started")
+    assert loop.engine.run.term == 2
+
+
+async def test_short_sleeps_add_up_and_a_nap_alone_is_none():
+    """Evidence lives as long as the runbook says, asleep or awake."""
+    loop, memory, machine = sleeper()
+    limit = loop.engine.runbook.blind.after_ms
+    machine.slept += limit
+    loop.order(HOLD)
+    assert loop.engine.run.term == 1
+    machine.slept += 1
+    loop.order(HOLD)
+    assert loop.engine.run.term == 2
+    assert Started(2, "b1", limit + 1) in [e.fact for e in memory.entries]
+
+
+def test_the_machine_tells_how_long_it_slept():
+    """Never less than before, and never negative by more than the reading takes."""
+    first = suspended_ms()
+    assert first >= -1
+    assert suspended_ms() - first < 1_000

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cutover import __version__
-from cutover.clock import ObservedClock, SystemClock
+from cutover.clock import ObservedClock, SystemClock, suspended_ms
 from cutover.conductor.address import conductor_url, url_of
 from cutover.conductor.api import build_api
 from cutover.conductor.chain_lookup import NearChain
@@ -170,7 +170,11 @@ async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, token
     engine = Engine(runbook, before, journal, clock)
     log = Log(runbook)
     loop = Loop(
-        engine, runbook.timing.readiness_every_ms, log.entries, Cleanser(secret_values(settings))
+        engine,
+        runbook.timing.readiness_every_ms,
+        log.entries,
+        Cleanser(secret_values(settings)),
+        suspended_ms,
     )
     loop.begin(_first_facts(runbook, journal, before, clock, last))
     with closing(Sealer(lambda: sealing_order(journal.path, settings))) as sealer:
@@ -325,8 +329,13 @@ def seal(journal: Path, settings: Settings | None, output: Path | None = None) -
 def sealing_order(journal: Path, settings: Settings | None, output: Path | None = None) -> Order:
     """What is to be sealed, and which secrets must not be in it."""
     known = secret_values(settings) if settings is not None else {}
-    target = output or journal.parent / "archive.zip"
+    target = output or journal.parent / f"archive-at-{_length(journal)}.zip"
     return Order(str(journal), str(target), versions(), known)
+
+
+def _length(journal: Path) -> int:
+    with Journal.open_read_only(journal) as reader:
+        return reader.head[0]
 
 
 def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> GatewayConfig:

@@ -55,6 +55,17 @@ class ObservedClock:
         return self._clock.wall_ms()
 
 
+def suspended_ms() -> int:
+    """Milliseconds that this machine has slept since its start; monotonic time is without them.
+
+    Where the system cannot tell (it needs Linux) it is always 0.
+    """
+    which = getattr(time, "CLOCK_BOOTTIME", None)
+    if which is None:
+        return 0
+    return (time.clock_gettime_ns(which) - time.monotonic_ns()) // 1_000_000
+
+
 def pause(seconds: float) -> None:
     """Let time pass between two looks of an interactive command."""
     time.sleep(seconds)

@@ -7,8 +7,8 @@ Whoever hands something in hears back once it is durable, so that no acknowledge
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import cast
 from functools import partial
+from typing import cast
 
 from cutover.conductor.engine import Engine
 from cutover.conductor.log import say
@@ -16,7 +16,7 @@ from cutover.decision.command import Command
 from cutover.decision.fact import Entry, Fact
 from cutover.decision.run import TERMINAL
 from cutover.errors import CutoverError
-from cutover.evidence.observation import GatewayReport
+from cutover.evidence.observation import GatewayReport, Started
 from cutover.journal.schema import BusyError
 from cutover.routing.table import RoutingTable
 
@@ -48,6 +48,7 @@ class Loop:
         tick_ms: how often time alone is given a say.
         watch: told of every batch of new entries, after they are durable.
         cleanse: takes secrets out of whatever comes in.
+        suspended_ms: how long the machine has slept in all; no observed time passes meanwhile.
     """
 
     def __init__(
@@ -56,9 +57,12 @@ class Loop:
         tick_ms: int,
         watch: Watcher,
         cleanse: Callable[[Fact], Fact] = lambda fact: fact,
+        suspended_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self.engine = engine
         self._cleanse = cleanse
+        self._suspended_ms = suspended_ms
+        self._slept_ms = suspended_ms()
         self._inbox: asyncio.Queue[Waiting] = asyncio.Queue(INBOX_MAX)
         self._tick = min(TICK_SECONDS_MAX, tick_ms / 1000)
         self._watch = watch
@@ -89,6 +93,7 @@ class Loop:
 
     def order(self, command: Command) -> str:
         """Take an operator's order at once; the refusal, or empty when admitted."""
+        self._look_again()
         refused, entries = self.engine.order(cast("Command", self._cleanse(command)))
         self._tell(entries)
         return refused
@@ -130,10 +135,24 @@ class Loop:
         """Advance; a journal that another program holds for a moment is tried again."""
         for _ in range(BUSY_TRIES):
             try:
-                return self.engine.advance(facts)
+                return self._advance(facts)
             except BusyError:
                 await asyncio.sleep(BUSY_PAUSE_SECONDS)
+        return self._advance(facts)
+
+    def _advance(self, facts: Sequence[Fact]) -> list[Entry]:
+        self._look_again()
         return self.engine.advance(facts)
+
+    def _look_again(self) -> None:
+        """After a sleep all evidence looks as fresh as before it: begin anew, as after a start."""
+        slept = self._suspended_ms()
+        gap = slept - self._slept_ms
+        if gap <= self.engine.runbook.blind.after_ms:
+            return
+        run = self.engine.run
+        self._tell(self.engine.advance([Started(run.term + 1, run.boot, gap)]))
+        self._slept_ms = slept
 
     async def _apart(self, batch: Sequence[Waiting]) -> None:
         """A node's report that cannot be folded is refused; any other defect is ours and ends us.
