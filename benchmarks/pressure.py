@@ -60,23 +60,40 @@ class Series:
         return [run.rate for run in self.runs]
 
     def median(self, attribute: str) -> float:
-        return statistics.median(getattr(run, attribute) for run in self.runs)
+        return float(statistics.median(getattr(run, attribute) for run in self.runs))
 
     def us_per_request(self) -> float:
         return statistics.median(r.cpu_seconds * 1e6 / r.requests for r in self.runs)
 
 
-def median_ratio(ours: Series, theirs: Series) -> tuple[float, float, float]:
-    """Median, least and greatest of the ratios of runs that stood next to each other."""
-    ratios = [a / b for a, b in zip(ours.rates(), theirs.rates(), strict=True)]
-    return statistics.median(ratios), min(ratios), max(ratios)
+@dataclass
+class Compared:
+    """Two contenders, round by round; only rounds in which both ran undisturbed, if there are any.
+
+    Attributes:
+        values: one a round.
+        clean: whether the rounds were undisturbed; otherwise nothing follows from the values.
+    """
+
+    values: list[float]
+    clean: bool
 
 
-def added(ours: Series, theirs: Series, attribute: str) -> tuple[float, float, float]:
-    """Median, least and greatest of what ours has more, in runs that stood next to each other."""
-    pairs = zip(ours.runs, theirs.runs, strict=True)
-    more = [getattr(a, attribute) - getattr(b, attribute) for a, b in pairs]
-    return statistics.median(more), min(more), max(more)
+def compare(ours: Series, theirs: Series, difference: Callable[[Load, Load], float]) -> Compared:
+    """Compare runs that stood next to each other."""
+    pairs = list(zip(ours.runs, theirs.runs, strict=True))
+    clean = [(a, b) for a, b in pairs if max(a.foreign, b.foreign) <= DIRTY]
+    return Compared([difference(a, b) for a, b in clean or pairs], bool(clean))
+
+
+def ratio(ours: Series, theirs: Series) -> Compared:
+    """Requests a second of ours over theirs."""
+    return compare(ours, theirs, lambda a, b: a.rate / b.rate)
+
+
+def added(ours: Series, theirs: Series, attribute: str) -> Compared:
+    """Microseconds of ours over theirs."""
+    return compare(ours, theirs, lambda a, b: getattr(a, attribute) - getattr(b, attribute))
 
 
 class Patience:

@@ -65,11 +65,12 @@ class Switching:
         new: the other plane.
         times: switches of each series.
         rate: requests a second where they are paced.
+        own: processes whose CPU time is no disturbance.
     """
 
     def __init__(
         self, url: str, pid: int, page: Path, conductor: BenchConductor, old: Responder,
-        new: Responder, times: int, rate: int,
+        new: Responder, times: int, rate: int, own: list[int],
     ) -> None:  # fmt: skip
         self._url = url
         self._supervisor = family(pid)[0]
@@ -78,6 +79,7 @@ class Switching:
         self._old, self._new = old, new
         self._times = times
         self._rate = rate
+        self._own = own
         self._generation = 1
 
     async def by_conductor(self) -> list[Switched]:
@@ -111,8 +113,8 @@ class Switching:
     def _load(self, name: str) -> Coroutine[None, None, Load]:
         seconds = self._times * GAP_SECONDS * 1.5 + 1
         if name == "paced":
-            return at_rate(self._url, CLIENT_KEY, self._rate, seconds, [], [])
-        return saturate(self._url, CLIENT_KEY, seconds, [], [])
+            return at_rate(self._url, CLIENT_KEY, self._rate, seconds, [], self._own)
+        return saturate(self._url, CLIENT_KEY, seconds, [], self._own)
 
     async def _series(self, start: str, name: str, apply: Apply) -> Switched:
         loading = asyncio.create_task(self._load(name))
