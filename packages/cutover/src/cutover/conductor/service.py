@@ -17,6 +17,7 @@ from cutover.conductor.loop import ClosedError, Loop
 from cutover.conductor.nodes import Nodes
 from cutover.conductor.probes import Probes
 from cutover.decision.run import TERMINAL
+from cutover.errors import CutoverError
 from cutover.evidence.observation import Stopped
 
 GRACE_SECONDS = 2
@@ -24,6 +25,10 @@ GRACE_SECONDS = 2
 
 LINGER_SECONDS = 2.0
 """After the end the last table is still served, so that every node can take it."""
+
+
+class ApiEndedError(CutoverError):
+    """The control API is gone while the conductor still works."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ async def serve(parts: Parts) -> None:
 
     Raises:
         JournalError: the journal cannot be written.
+        ApiEndedError: nobody can be told anything any more.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -63,7 +69,12 @@ async def serve(parts: Parts) -> None:
         api = group.create_task(server.serve(sockets=[parts.listener]))
         work = group.create_task(parts.loop.run())
         told = group.create_task(stop.wait())
-        await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, told, api}, return_when=asyncio.FIRST_COMPLETED)
+        if api.done():
+            raise ApiEndedError(
+                "the control API ended by itself: no gateway could take a table or report, so the "
+                "conductor stops; start it again, and look at its log for the cause"
+            )
         for task in (*tasks, told, work):
             task.cancel()
         if parts.loop.engine.run.phase in TERMINAL:
