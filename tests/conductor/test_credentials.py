@@ -40,6 +40,7 @@ def test_a_file_without_a_token_admits_nobody(tmp_path, content):
     """An empty file, as a crash may leave it, is an error and never an empty password."""
     path = tmp_path / OPERATOR_FILE
     path.write_bytes(content)
+    path.chmod(0o600)
     with pytest.raises(ConfigurationError, match="holds no token"):
         read_token(path)
     with pytest.raises(ConfigurationError, match="holds no token"):
@@ -61,3 +62,21 @@ def test_a_token_is_compared_whole_and_by_role():
     for wrong in ("", "operator-token-xy", "gateway-token-xyz", "\xfc", "\u2028"):
         assert not tokens.is_operator(wrong)
     assert "xyz" not in repr(tokens)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o601, 0o666])
+def test_a_token_that_others_can_read_is_refused(tmp_path, mode):
+    """Whoever reads it steers the run."""
+    read_or_make(tmp_path)
+    (tmp_path / OPERATOR_FILE).chmod(mode)
+    with pytest.raises(ConfigurationError, match="open to others"):
+        read_or_make(tmp_path)
+
+
+def test_one_token_for_both_roles_is_refused(tmp_path):
+    """A gateway node must not give orders."""
+    tokens = read_or_make(tmp_path)
+    (tmp_path / GATEWAY_FILE).write_text(tokens.operator)
+    with pytest.raises(ConfigurationError, match="the same token") as seen:
+        read_or_make(tmp_path)
+    assert tokens.operator not in str(seen.value)

@@ -8,6 +8,7 @@ import hmac
 import os
 import re
 import secrets
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -45,21 +46,34 @@ def read_or_make(data: Path) -> Tokens:
     """
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Tokens(_one(data / OPERATOR_FILE), _one(data / GATEWAY_FILE))
+        tokens = Tokens(_one(data / OPERATOR_FILE), _one(data / GATEWAY_FILE))
     except OSError as error:
         raise ConfigurationError(
             f"data directory {data} cannot be used ({error.strerror}): expected one that this "
             "user may write; name another in conductor.data"
         ) from error
+    if tokens.is_operator(tokens.gateway):
+        raise ConfigurationError(
+            f"{OPERATOR_FILE} and {GATEWAY_FILE} in {data} hold the same token, expected two: a "
+            "gateway node must not give orders. Remove one, the next start makes a new one"
+        )
+    return tokens
 
 
 def read_token(path: Path) -> str:
     """One token.
 
     Raises:
-        ConfigurationError: it is not there, or is none: an empty one would admit anybody.
+        ConfigurationError: it is not there, others may read it, or it is none: an empty one would
+            admit anybody.
     """
     try:
+        if others := stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ConfigurationError(
+                f"{path} is open to others (mode bits {others:03o}), expected a file of its owner "
+                "alone: whoever reads it steers the run. Remove it and start the conductor, it "
+                f"makes a new one; or `chmod 600 {path}` if nobody else has read it"
+            )
         token = path.read_bytes()[:TOKEN_BYTES_MAX].decode("ascii", "replace").strip()
     except OSError as error:
         raise ConfigurationError(
