@@ -1,6 +1,7 @@
 """The false greens of the live intent gate (contract §10), one by one."""
 
 import base58
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,3 +174,18 @@ def test_any_text_is_judged_as_the_library_does(text):
         raw = b""
     expected = len(raw) == 32 and base58.b58encode(raw).decode() == text
     assert is_near_hash(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("intent", "text"),
+    [
+        (Intent.CREATE, "Split created\nSplit ID: " + "x" * 200_000),
+        (Intent.CREATE, "Split created\nSplit ID: split-1-" + "1" * 200_000),
+        (Intent.PAY, "✅\nTransaction: " + "x" * 200_000),
+        (Intent.ANALYZE, "Contributors: 1\nProof: https://x/verify/" + "a" * 200_000),
+    ],
+)
+def test_a_plane_cannot_fill_the_journal_with_a_name(intent, text):
+    """What is kept of a name is its beginning, in the evidence as in the reasons."""
+    seen = read_live("phala", intent, Answer(200, {"response": text}))
+    assert len(msgspec.json.encode(seen)) < 1_500

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from cutover.evidence.observation import LiveIntent
-from cutover.evidence.planes import Answer
+from cutover.evidence.planes import WORD_CHARS_MAX, Answer
 from cutover.runbook.intent import Intent
 
 _CONTRIBUTOR: Final = re.compile(
@@ -79,8 +79,8 @@ def _create(text: str) -> tuple[list[str], dict[str, str]]:
     split = found.group(1) if found else ""
     named = found is not None or "already exists" not in text  # an old answer may omit the id then
     if named and not _REAL_SPLIT.fullmatch(split):
-        problems.append(f"split id {split!r}, expected split-<height>-<n>")
-    return problems, {"split": split}
+        problems.append(f"split id {split[:WORD_CHARS_MAX]!r}, expected split-<height>-<n>")
+    return problems, {"split": split[:WORD_CHARS_MAX]}
 
 
 def _pay(text: str) -> tuple[list[str], dict[str, str]]:
@@ -90,8 +90,8 @@ def _pay(text: str) -> tuple[list[str], dict[str, str]]:
     found = _TRANSACTION.search(text)
     reference = found.group(1) if found else ""
     if not is_near_hash(reference):
-        problems.append(f"transaction {reference!r}, expected base58 of 32 bytes")
-    return problems, {"transaction": reference}
+        problems.append(f"transaction {reference[:WORD_CHARS_MAX]!r}, expected base58 of 32 bytes")
+    return problems, {"transaction": reference[:WORD_CHARS_MAX]}
 
 
 def is_near_hash(reference: str) -> bool:
