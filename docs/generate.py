@@ -45,8 +45,8 @@ SECTIONS: Final = (
     ("live", LiveSettings),
 )
 _TYPES: Final = {
-    str: "text", int: "whole number", Path: "path", SecretStr: "secret", dict: "table",
-    tuple: "list",
+    str: "text", int: "whole number", bool: "true or false", Path: "path", SecretStr: "secret",
+    dict: "table", tuple: "list",
 }  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def default_of(field: FieldInfo) -> str:
     if value is None:
         return "-"
     if isinstance(value, int):
-        return f"`{value}`"
+        return f"`{value}`".lower()
     if isinstance(value, tuple | dict):
         return "`[]`" if isinstance(value, tuple) else "`{}`"
     return f'`"{value}"`'

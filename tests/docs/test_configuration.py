@@ -49,6 +49,8 @@ def test_each_row_is_true(section, name, kind, default, meaning):
         assert default == "-"
     elif value in ((), {}):
         assert default in ("`[]`", "`{}`")
+    elif isinstance(value, bool):
+        assert (kind, default) == ("true or false", "`true`" if value else "`false`")
     else:
         assert default.strip('`"') == str(value)
     for limit in field.metadata:

@@ -184,3 +184,26 @@ def test_deep_nesting_is_no_crash(tmp_path):
     """A file made to exhaust the parser is refused like any other."""
     with pytest.raises(ConfigurationError, match="not valid TOML"):
         load(tmp_path, "x = " + "[" * 5_000)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_leave(tmp_path, host):
+    """Nobody else hears what is said there."""
+    text = GOOD.replace("port = 8410", f'port = 8410\nhost = "{host}"')
+    assert load(tmp_path, text).conductor.host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "conductor.example", "127.0.0.1.x"])
+def test_tokens_cross_no_network_in_the_clear_without_leave(tmp_path, host):
+    """Anything but loopback is refused until the operator says that it is behind TLS."""
+    said = fault(tmp_path, ("port = 8410", f'port = 8410\nhost = "{host}"'))
+    assert "conductor.insecure_http: " in said
+    assert "tunnel" in said
+    allowed = f'port = 8410\nhost = "{host}"\ninsecure_http = true'
+    text = GOOD.replace("port = 8410", allowed)
+    assert load(tmp_path, text).conductor.host == host
+
+
+def test_no_host_is_no_loopback(tmp_path):
+    """An empty host would listen everywhere."""
+    assert "conductor.insecure_http" in fault(tmp_path, ("port = 8410", 'port = 1\nhost = ""'))

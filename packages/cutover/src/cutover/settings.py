@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -73,11 +74,22 @@ class PlaneSettings(Secret):
     image: str = ""
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether nobody else hears what is said to an address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class ConductorSettings(_Table):
     """The control plane.
 
     Attributes:
-        host: address on which the control API listens.
+        host: address on which the control API listens; its HTTP is plain, so anything but loopback
+            needs insecure_http.
+        insecure_http: tokens may cross a network without TLS: only behind a proxy with TLS, or in a
+            tunnel.
         port: its port; 0 for that of the last start, or one of the system's choice.
         data: directory of the run: journal, tokens, address, archive.
         near_rpc: NEAR RPC providers for looking transactions up, asked in order; without any, a
@@ -88,11 +100,23 @@ class ConductorSettings(_Table):
     """
 
     host: str = "127.0.0.1"
+    insecure_http: bool = Field(default=False, validate_default=True)
     port: int = Field(default=0, ge=0, le=65535)
     data: Path = Path(".cutover")
     near_rpc: tuple[Url, ...] = ()
     near_sender: str = Field(default="", validate_default=True)
     reference_url: Url | None = None
+
+    @field_validator("insecure_http")
+    @classmethod
+    def _guarded(cls, value: bool, info: ValidationInfo) -> bool:
+        host = info.data.get("host")  # absent when it was refused itself
+        if not value and host is not None and not _is_loopback(host):
+            raise ValueError(
+                "expected true, since host is not loopback: tokens would cross the network in the "
+                "clear. Listen on 127.0.0.1 behind a proxy with TLS or a tunnel, or set it to true"
+            )
+        return value
 
     @field_validator("near_sender")
     @classmethod
