@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import resource
 import signal
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.config import Limits
 from cutover.runbook.intent import Intent
-from gateway.doubles import process, table, text, until, whole
+from gateway.doubles import process, request, table, text, until, whole
 
 PAY = "pay 1 USDC to o/r"
 
@@ -318,3 +320,25 @@ async def test_money_in_a_dead_workers_hand_is_lost_and_not_in_flight_for_ever(w
     os.kill(worker, signal.SIGKILL)
     await until(lambda: in_hand(world) == (0, 0))
     assert world.conductor.last().lost == 1
+
+
+def last_descriptor(pid):
+    return max(int(fd.name) for fd in Path(f"/proc/{pid}/fd").iterdir())
+
+
+async def test_a_lack_of_descriptors_is_never_held_against_the_plane(world):
+    node, client = await world.serving()
+    (worker,) = node.workers()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert resource.prlimit(worker, resource.RLIMIT_NOFILE)[0] == hard, "raised at the start"
+    await client.send(request("GET", "/ready"))
+    assert (await client.answer()).status == 200, "it has been let in"
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (last_descriptor(worker) + 1, hard))
+    answer = await client.ask(PAY)
+    assert (answer.status, answer.json()["code"]) == (503, "overloaded")
+    assert "file descriptors" in answer.json()["error"]
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (hard, hard))
+    assert (await client.ask(PAY)).status == 200
+    total = world.conductor.totals
+    await until(lambda: total()["hetzner", Intent.PAY, Outcome.SHED] == 1)
+    assert total()["hetzner", Intent.PAY, Outcome.NOT_SENT] == 0

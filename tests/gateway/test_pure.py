@@ -1,6 +1,7 @@
 """The gateway's judgements that need no socket."""
 
 import json
+import resource
 import string
 from dataclasses import replace
 
@@ -15,7 +16,8 @@ from cutover.evidence.wire import REPORT_BYTES_MAX, NodeReport
 from cutover.gateway import page as page_module
 from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge, raises
 from cutover.gateway.asked import UnreadableError, read_agent, read_process
-from cutover.gateway.config import address_of, from_json, to_json
+from cutover.gateway.config import Limits, address_of, from_json, to_json
+from cutover.gateway.descriptors import fitting
 from cutover.gateway.heads import HEAD_BYTES_MAX, HEADS_MAX, Heads
 from cutover.gateway.message import Answer, Request
 from cutover.gateway.outcomes import outcome_of
@@ -326,6 +328,19 @@ def node_config(tmp_path, **changes):
 def test_a_configuration_that_cannot_work_is_refused_before_anything_starts(tmp_path, wrong):
     with pytest.raises(ConfigurationError):
         node_config(tmp_path, **wrong).checked()
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"),
+    [(20_000, 4096), (4672, 4096), (4671, 4095), (640, 64), (resource.RLIM_INFINITY, 4096)],
+)
+def test_as_many_clients_are_served_as_there_are_descriptors_for(descriptors, connections):
+    assert fitting(Limits(), descriptors) == replace(Limits(), connections=connections)
+
+
+def test_a_node_without_descriptors_for_anybody_is_not_started():
+    with pytest.raises(ConfigurationError, match="may have 639 file descriptors"):
+        fitting(Limits(), 639)
 
 
 def test_a_configuration_survives_the_pipe_and_shows_no_secret(tmp_path):

@@ -25,6 +25,8 @@ READING: Final = 1  # a request has begun to arrive
 WORKING: Final = 2  # it is whole and being answered
 LEAVING: Final = 3  # answered for the last time; what still comes is not looked at
 
+TURNED_AWAY_MAX: Final = 32
+"""Clients beyond the limit who are told so at the same time; half of what a worker has spare."""
 LINGER_SECONDS: Final = 2.0
 FRAMING_FACTOR: Final = 8
 """A chunked body may take so many times its size on the wire."""
@@ -122,7 +124,9 @@ class Client(Protocol):
         clients.add(self)
         if self._board.draining:
             self.ending = CLOSE
-        if len(clients) > self._board.limits.connections:
+        if len(clients) > self._board.limits.connections + TURNED_AWAY_MAX:
+            self._transport.abort()  # too many even to be told
+        elif len(clients) > self._board.limits.connections:
             self.refuse(503, "too many connections; try again shortly", "overloaded")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)

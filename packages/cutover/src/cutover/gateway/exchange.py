@@ -92,7 +92,7 @@ class Exchange:
                 self.sending()
             upstream.carry(self, self._message)
         elif not self._pool.connect(self):
-            self._end(Outcome.SHED, f"all connections to {self._pool.name} are busy")
+            self.shed(f"all connections to {self._pool.name} are busy")
 
     # from the pool
 
@@ -109,6 +109,11 @@ class Exchange:
         """There will be no connection; nothing was sent."""
         if not self.done:
             self._end(Outcome.NOT_SENT, detail)
+
+    def shed(self, detail: str) -> None:
+        """There will be no connection for want of our own means; the plane is not to blame."""
+        if not self.done:
+            self._end(Outcome.SHED, detail)
 
     # from the connection
 

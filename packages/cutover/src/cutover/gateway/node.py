@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import socket
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -19,6 +20,7 @@ from cutover.evidence.wire import REFUSED_CHARS_MAX, NodeReport, key_proof
 from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge, raises
 from cutover.gateway.config import GatewayConfig
 from cutover.gateway.crew import Crew
+from cutover.gateway.descriptors import fitting, raise_limit
 from cutover.gateway.keeper import Keeper
 from cutover.gateway.link import Link, LinkError
 from cutover.gateway.listen import listen, url_of
@@ -46,6 +48,7 @@ def run(config: GatewayConfig) -> int:
         ConfigurationError: it cannot be started as configured; nothing is left running.
     """
     config = config.checked()
+    config = replace(config, limits=fitting(config.limits, raise_limit()))
     store = Store(config.state_dir)
     try:
         table = store.table()

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from cutover.gateway.config import PlaneEndpoint, address_of
+from cutover.gateway.descriptors import exhausted
 from cutover.gateway.heads import Heads
 from cutover.gateway.message import Answer
 from cutover.gateway.upstream import Upstream
@@ -106,7 +107,10 @@ class PlanePool:
         for _ in range(CONNECT_TRIES):
             try:
                 upstream = await self._dial()
-            except (OSError, TimeoutError) as error:
+            except OSError as error:  # a timeout is one
+                if exhausted(error):
+                    exchange.shed("this gateway is out of file descriptors")
+                    return
                 detail = str(error) or f"no connection in {self._limits.connect_seconds:g} s"
             else:
                 exchange.connected(upstream)
