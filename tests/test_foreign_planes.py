@@ -28,7 +28,7 @@ def test_foreign_planes_are_carried_to_completion(tmp_path):
         assert world.clients.failed == []
         assert world.clients.answered > 50
         assert world.entries()[-1].fact == Stopped("the run is over")
-        assert "complete after entry" in world.log("conductor")
+        assert "complete; sealed in" in world.log("conductor")
         _the_record_holds(world)
 
 

@@ -21,6 +21,7 @@ from cutover.journal import archive, container, leak
 from cutover.journal.container import PARTS
 from cutover.journal.derived import State
 from cutover.journal.finding import Flaw
+from cutover.journal.manifest import Manifest, write_manifest
 from cutover.journal.redecide import redecide
 from cutover.journal.store import Journal
 from journal.journals import RUN, RUNBOOK, alter, copy_of, record, story
@@ -517,3 +518,21 @@ def test_a_journal_beyond_every_part_is_refused(tmp_path, monkeypatch):
     with pytest.raises(JournalError, match=r"keep the journal\.db"):
         create(record(tmp_path / "journal.db"), tmp_path / "long.zip")
     assert not (tmp_path / "long.zip").exists()
+
+
+def test_a_page_rewritten_together_with_its_sum_is_found(sealed, tmp_path):
+    """README is what a stranger reads first; it is made anew from the journal and compared."""
+    parts = parts_of(sealed)
+    page = parts["README.txt"].replace(b"State    ", b"State    splendid, ")
+    assert page != parts["README.txt"]
+    manifest = msgspec.json.decode(parts["MANIFEST.json"], type=Manifest)
+    told = tuple(
+        msgspec.structs.replace(p, sha256=hashlib.sha256(page).hexdigest(), size=len(page))
+        if p.name == "README.txt"
+        else p
+        for p in manifest.parts
+    )
+    parts["README.txt"] = page
+    parts["MANIFEST.json"] = write_manifest(msgspec.structs.replace(manifest, parts=told))
+    rewrite(tmp_path / "z", parts.items())
+    assert ("README.txt", Flaw.CHANGED) in found_in(tmp_path / "z")

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import platform
 import secrets
-import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,7 +35,7 @@ from cutover.conductor.listener import listen, port_before
 from cutover.conductor.log import Log, flush
 from cutover.conductor.loop import Loop
 from cutover.conductor.nodes import Nodes
-from cutover.conductor.plane_client import HttpPlane
+from cutover.conductor.plane_client import HttpPlane, connections
 from cutover.conductor.postchecks import PostChecks
 from cutover.conductor.preconditions import LOOPBACK, Preconditions
 from cutover.conductor.probes import Probes
@@ -45,7 +44,7 @@ from cutover.conductor.reference import HttpReference
 from cutover.conductor.sealer import Sealer
 from cutover.conductor.service import Parts, serve
 from cutover.decision.fact import Entry
-from cutover.decision.run import Phase, Run
+from cutover.decision.run import TERMINAL, Phase, Run
 from cutover.errors import ConfigurationError, CutoverError, UnreachableError
 from cutover.evidence.observation import Adopted, PostCheckSeen, Started
 from cutover.gateway import node
@@ -60,6 +59,8 @@ from cutover.runbook.load import load_text
 from cutover.settings import GatewaySettings, PlaneSettings, Settings
 
 JOURNAL_FILE = "journal.db"
+ARCHIVE_FILE = "archive.zip"
+"""The record of a run that is over; those made before bear the number of their last entry."""
 
 
 def versions() -> dict[str, str]:
@@ -117,10 +118,18 @@ def check_fit(runbook: Runbook, settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a conductor's work ended."""
+    """How a conductor's work ended.
+
+    Attributes:
+        run: the state it left.
+        phase: where the run stands.
+        archive: the sealed record of a run that is over, and the journal's head in it; None if a
+            signal stopped the conductor, and the run goes on with the next start.
+    """
 
     run: Run
     phase: Phase
+    archive: tuple[Path, str] | None
 
 
 def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
@@ -133,7 +142,7 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
     data = settings.conductor.data
     tokens = read_or_make(data)
     path = data / JOURNAL_FILE
-    journal = Journal.open(path, None if _begun(path) else secrets.token_hex(8))
+    journal = Journal.open(path, None if schema.begun(path) else secrets.token_hex(8))
     try:
         run = asyncio.run(_conduct(runbook, settings, journal, tokens))
     except BaseExceptionGroup as group:
@@ -144,15 +153,8 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
     finally:
         journal.close()
         flush()
-    return Outcome(run, run.phase)
-
-
-def _begun(path: Path) -> bool:
-    """Whether there is a journal; a start that was killed may leave a file with nothing in it."""
-    if not path.exists():
-        return False
-    with schema.explained(path, "opening"), closing(schema.connect_read_only(path)) as database:
-        return not schema.is_empty(database)
+    over = run.phase in TERMINAL
+    return Outcome(run, run.phase, seal(path, settings, data / ARCHIVE_FILE) if over else None)
 
 
 def _first(group: BaseExceptionGroup[CutoverError]) -> CutoverError:
@@ -178,7 +180,7 @@ async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, token
     )
     loop.begin(_first_facts(runbook, journal, before, clock, last))
     with closing(Sealer(lambda: sealing_order(journal.path, settings))) as sealer:
-        async with _client() as client:
+        async with connections() as client:
             await serve(_parts(runbook, settings, journal, loop, clock, client, tokens, sealer))
     return engine.run
 
@@ -192,18 +194,6 @@ def _first_facts(
         return [started]
     digest = hashlib.sha256(runbook.text.encode()).hexdigest()
     return [Adopted(journal.run_id, runbook.text, digest, versions()), started]
-
-
-def _client() -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
-    trust = ssl.create_default_context()  # the system's, as the gateway and the preconditions use
-    return httpx.AsyncClient(
-        limits=limits,
-        timeout=None,  # noqa: S113 - every call has a deadline of its own
-        trust_env=False,
-        follow_redirects=False,
-        verify=trust,
-    )
 
 
 def _parts(
@@ -267,7 +257,7 @@ def post_checks(runbook: Runbook, settings: Settings) -> list[PostCheckSeen]:
         run = recover(reader, runbook)
 
     async def carry_out() -> list[PostCheckSeen]:
-        async with _client() as client:
+        async with connections() as client:
             checks = PostChecks(
                 runbook, lambda: run, _gateway_access(settings.gateway), client,
                 _chain(settings, client), settings.texts()[Intent.PAY],

@@ -25,7 +25,11 @@ def run(runbook: RunbookFile, *, config: Config = CONFIG_DEFAULT, dry_run: DryRu
         return
     speak()
     ended = run_conductor(agreed, settings)
-    say(f"{agreed.name}: {ended.phase} after entry {ended.run.seq}")
+    if ended.archive is None:
+        say(f"{agreed.name}: stopped in {ended.phase}; the same command goes on with the run")
+        return
+    path, head = ended.archive
+    say(f"{agreed.name}: {ended.phase}; sealed in {path}, head {ended.run.seq}:{head}")
     if ended.phase is Phase.ABORTED:
         raise typer.Exit(EXIT_ABORTED)
 

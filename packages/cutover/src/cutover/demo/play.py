@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cutover.app import ARCHIVE_FILE
 from cutover.clock import SystemClock, pause
 from cutover.decision.fact import Entry
 from cutover.decision.kinds import AbortRun, Hold, OpenStage, Returned, RollBack, UnlockIntent
-from cutover.decision.run import Phase, Run
+from cutover.decision.run import TERMINAL, Phase, Run
 from cutover.decision.status import Status
 from cutover.demo.faults import Fault
 from cutover.demo.follow import Follower
@@ -24,6 +25,9 @@ REST_SECONDS = 5.0
 
 SETTLE_SECONDS = 1.5
 """For answers that were on their way when the run came to rest."""
+
+SEAL_SECONDS = 60.0
+"""For the conductor of a run that is over to seal the archive and end."""
 
 DEADLINE_SECONDS = 170.0
 
@@ -241,6 +245,8 @@ class Play:
 
     def _judge(self) -> Result:
         self._world.processes.stop("traffic")
+        if self._follower.run.phase in TERMINAL:
+            self._world.processes.wait_end("conductor", SEAL_SECONDS)
         self._follower.look()
         run = self._follower.run
         if run.phase in (Phase.COMPLETE, Phase.RUNNING, Phase.CHECKING):
@@ -250,7 +256,7 @@ class Play:
         requests["failures"] = traffic.get("failures", [])
         held = self._held_by(run)
         result = "held" if held else run.phase.value
-        archive = self._world.data / "archive.zip"
+        archive = self._world.data / ARCHIVE_FILE
         return Result(
             fault=self._fault.name if self._fault else "",
             result=result,

@@ -77,6 +77,18 @@ class Processes:
         for name in reversed(list(self._children)):
             self.stop(name)
 
+    def wait_end(self, name: str, seconds: float) -> None:
+        """Wait for a child that ends by itself.
+
+        Raises:
+            DemoError: it does not.
+        """
+        try:
+            self._children[name].wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            text = f"{name} did not end within {seconds:g} s; it says:\n{self._tail(name)}"
+            raise DemoError(text) from error
+
     def alive(self, name: str) -> bool:
         """Whether a child still runs."""
         return self._children[name].poll() is None

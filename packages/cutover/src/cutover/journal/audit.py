@@ -23,11 +23,11 @@ from cutover.journal.derived import derive, pretty
 from cutover.journal.finding import Finding, Flaw, differ
 from cutover.journal.lines import read_lines, read_tail
 from cutover.journal.log import Report, verify_log
-from cutover.journal.manifest import ARCHIVE_FORMAT, Manifest, write_manifest
+from cutover.journal.manifest import ARCHIVE_FORMAT, Manifest, readme, write_manifest
 from cutover.journal.reader import to_entry
 from cutover.journal.redecide import Redecide
 
-_DERIVED: Final = ("runbook.toml", "incidents.json", "postchecks.json", "canary.jsonl")
+README: Final = "README.txt"
 
 
 def verify(path: Path, *, redecide: Redecide, expect_head: str | None = None) -> list[Finding]:
@@ -158,10 +158,10 @@ class _Audit:
         except JournalError as error:
             self._add(JOURNAL, Flaw.CHANGED, str(error))
             return
-        for name in _DERIVED:
-            if name in held and (
-                wrong := differ(name, held[name].read_bytes(), derived.parts[name])
-            ):
+        entries, _, head = report.head.partition(":")
+        page = readme(derived.adopted.run, derived.state, int(entries), head)
+        for name, wanted in {**derived.parts, README: page}.items():
+            if name in held and (wrong := differ(name, held[name].read_bytes(), wanted)):
                 self.findings.append(wrong)
         if hashlib.sha256(derived.parts["runbook.toml"]).hexdigest() != derived.adopted.sha256:
             text = f"its SHA-256 is not {derived.adopted.sha256}, as entry 1 says"
