@@ -456,3 +456,57 @@ async def test_an_answers_head_seen_before_lends_nothing_to_a_short_long_or_othe
     world.hetzner.misbehave = cut
     assert error_of(await client.ask()) == (502, "outcome_unknown")
     assert (await (await world.client(node)).ask()).status == 502
+
+
+async def test_head_gets_no_body_and_the_connection_goes_on(world):
+    _, client = await world.serving()
+    for path, status in (
+        ("/ready", 405),
+        ("/process", 405),
+        ("/nothing", 404),
+        ("/webhook/a", 405),
+    ):
+        head = f"HEAD {path} HTTP/1.1\r\nhost: g\r\n\r\n".encode()
+        await client.send(head)
+        async with asyncio.timeout(5):
+            answer = await client.reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        await client.send(request("GET", "/ready"))
+        assert (await client.answer()).status == 200
+    await client.send(b"HEAD /ready HTTP/1.1\r\ncontent-length: 9999999\r\n\r\n")
+    async with asyncio.timeout(5):
+        answer = await client.reader.read()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_plane_is_told_that_it_gets_json_whatever_the_client_calls_it(world):
+    _, client = await world.serving()
+    called = "application/x-www-form-urlencoded; charset=utf-7"
+    await client.ask(headers=[("content-type", called)])
+    assert world.hetzner.seen[0].header("content-type") == ["application/json"]
+
+
+async def test_what_a_client_sends_while_it_waits_is_not_taken(world):
+    """It is answered, and the worker neither grows nor keeps others waiting."""
+    node, client = await world.serving()
+    release = asyncio.Event()
+
+    async def slow(seen, writer):
+        await release.wait()
+
+    world.hetzner.misbehave = slow
+    await client.send(process())
+    await until(lambda: world.hetzner.seen)
+    client.writer.write(b"GET /x HTTP/1.1\r\nx-big: " + b"a" * (32 << 20))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.writer.drain(), 0.5)
+    left = client.writer.transport.get_write_buffer_size()
+    assert left > 16 << 20, "the worker must leave it to the client"
+    other = await world.client(node)
+    await other.send(request("GET", "/ready"))
+    assert (await other.answer(2)).status == 200
+    release.set()
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    client.writer.transport.abort()

@@ -44,3 +44,8 @@ def error_answer(status: int, error: str, code: str, headers: bytes = b"") -> by
     if status in {429, 503} and b"retry-after" not in headers:
         headers += b"retry-after: %d\r\n" % RETRY_SECONDS
     return json_answer(status, error_body(error, code), headers)
+
+
+def bodiless(answer: bytes) -> bytes:
+    """The same without its body, which is what HEAD gets."""
+    return answer[: answer.index(b"\r\n\r\n") + 4]

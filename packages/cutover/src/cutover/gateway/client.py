@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
-from cutover.gateway.answers import CLOSE, CONTINUE, error_answer
+from cutover.gateway.answers import CLOSE, CONTINUE, bodiless, error_answer
 from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
 from cutover.gateway.message import KIND, REPEATABLE, WEBHOOK, Request
 
@@ -148,7 +148,8 @@ class Client(Protocol):
                 request.route(self._board, self, request, data[end:])
                 return
             self._start = data
-        elif state == LEAVING:
+        elif state >= WORKING:
+            self._not_looked_at()
             return
         self._received += len(data)
         try:
@@ -269,16 +270,25 @@ class Client(Protocol):
     def refuse(self, status: int, error: str, code: str, headers: bytes = b"") -> None:
         """Answer with an error and end the connection."""
         self.ending = CLOSE
-        self.reply(error_answer(status, error, code, headers + CLOSE))
+        answer = error_answer(status, error, code, headers + CLOSE)
+        self.reply(bodiless(answer) if self._request.method == b"HEAD" else answer)
 
     def _misread(self, error: Exception) -> None:
         if self._state == LEAVING:
             return
         if self._state == WORKING:
-            self.ending = CLOSE  # its answer comes first; what followed is not looked at
-            self._transport.pause_reading()
+            self._not_looked_at()
             return
         self.refuse(400, f"not an HTTP/1.1 request: {error}", "malformed")
+
+    def _not_looked_at(self) -> None:
+        """Something followed a request: its answer comes first, and is the last one.
+
+        No more is read until then, however much the client sends.
+        """
+        if self._state == WORKING:
+            self.ending = CLOSE
+            self._transport.pause_reading()
 
     def _check_size(self) -> None:
         limits = self._board.limits
@@ -296,6 +306,8 @@ class Client(Protocol):
         self._state = LEAVING
         if self._transport.is_closing():
             return
+        if not self._paused:
+            self._transport.resume_reading()  # to throw it away
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:

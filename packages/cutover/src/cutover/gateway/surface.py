@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cutover.gateway import agent, process, webhook
-from cutover.gateway.answers import encode, json_answer
+from cutover.gateway.answers import bodiless, encode, error_answer, json_answer
 from cutover.gateway.message import WEBHOOK, Request
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Surface:
         methods = self._routes.get(request.url)
         if methods is None:
             methods = self._by_path(request.path())
+        if request.method == b"HEAD":
+            return partial(_head, methods)
         if methods is None:
             return _not_found
         route = methods.get(request.method)
@@ -53,8 +55,24 @@ def _not_found(board: "Board", client: "Client", request: Request, body: bytes) 
 def _not_allowed(
     allowed: bytes, board: "Board", client: "Client", request: Request, body: bytes,  # noqa: ARG001
 ) -> None:  # fmt: skip
+    client.reply(_only(allowed, client.ending))
+
+
+def _only(allowed: bytes, close: bytes) -> bytes:
     said = f"only {allowed.decode()} is served here"
-    client.say(405, said, "method_not_allowed", b"allow: %b\r\n" % allowed)
+    return error_answer(405, said, "method_not_allowed", b"allow: %b\r\n%b" % (allowed, close))
+
+
+def _head(
+    methods: "dict[bytes, Route] | None", board: "Board", client: "Client",  # noqa: ARG001
+    request: Request, body: bytes,  # noqa: ARG001
+) -> None:  # fmt: skip
+    """No path serves HEAD, and its answer must not have a body all the same."""
+    if methods is None:
+        answer = error_answer(404, "nothing is served here", "not_found", client.ending)
+    else:
+        answer = _only(b", ".join(sorted(methods)), client.ending)
+    client.reply(bodiless(answer))
 
 
 def _length_required(
