@@ -9,11 +9,12 @@ from pydantic import SecretStr
 from conductor.doubles import DEMO, PHASED
 from conductor.test_recovery import ADOPTED
 from conductor.theatre import Theatre
-from cutover.app import JOURNAL_FILE, _begun, check_fit, gateway_config, seal, secret_values
+from cutover.app import JOURNAL_FILE, check_fit, gateway_config, seal, secret_values
 from cutover.conductor.address import PORT_FILE
 from cutover.conductor.credentials import read_or_make
 from cutover.errors import ConfigurationError, CutoverError
 from cutover.evidence.observation import Readiness
+from cutover.journal.schema import begun
 from cutover.journal.store import Journal
 from cutover.settings import load_settings
 
@@ -34,15 +35,15 @@ def configured(folder, hetzner=H, phala=P, other="phala", conductor="", gateway=
 def test_a_file_that_a_killed_start_left_is_no_journal_yet(tmp_path):
     """Neither an empty file nor one with no table in it stands in the way of the run."""
     path = tmp_path / JOURNAL_FILE
-    assert not _begun(path)
+    assert not begun(path)
     path.touch()
-    assert not _begun(path)
+    assert not begun(path)
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode = WAL")
     assert path.stat().st_size > 0
-    assert not _begun(path)
+    assert not begun(path)
     Journal.open(path, "run-1").close()
-    assert _begun(path)
+    assert begun(path)
 
 
 def test_a_run_begins_over_an_empty_file(tmp_path):

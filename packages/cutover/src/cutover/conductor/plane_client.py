@@ -1,6 +1,7 @@
 """A plane over HTTP: bounded answers, hard deadlines, and never an exception to the caller."""
 
 import asyncio
+import ssl
 from typing import Any
 
 import httpx
@@ -63,6 +64,17 @@ class HttpPlane:
             sent["x-agent-api-key"] = key
         address = self.url + path
         return await ask(self._client, method, address, deadline_ms, headers=sent, json=body)
+
+
+def connections() -> httpx.AsyncClient:
+    """The conductor's connections: no proxy of the environment, no redirect, TLS verified."""
+    return httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+        timeout=None,  # noqa: S113 - every call has a deadline of its own
+        trust_env=False,
+        follow_redirects=False,
+        verify=ssl.create_default_context(),  # the system's trust, as the gateway uses it
+    )
 
 
 async def ask(

@@ -161,6 +161,18 @@ def _restrict(database: sqlite3.Connection) -> None:
     )
 
 
+def begun(path: Path) -> bool:
+    """Whether there is a journal; a start that was killed may leave a file with nothing in it.
+
+    Raises:
+        JournalError: there is a file that cannot be read.
+    """
+    if not path.exists():
+        return False
+    with explained(path, "opening"), closing(connect_read_only(path)) as database:
+        return not is_empty(database)
+
+
 def is_empty(database: sqlite3.Connection) -> bool:
     """Whether nothing was ever committed to it (also after a crash while it was made)."""
     return database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
