@@ -45,15 +45,12 @@ class Surface:
         return self._routes.get(path)
 
 
-# ARG001 in this module: a route takes what every route takes
-
-
-def _not_found(board: "Board", client: "Client", request: Request, body: bytes) -> None:  # noqa: ARG001
+def _not_found(board: "Board", client: "Client", request: Request, body: bytes) -> None:  # noqa: ARG001 (a Route)
     client.say(404, "nothing is served here", "not_found")
 
 
 def _not_allowed(
-    allowed: bytes, board: "Board", client: "Client", request: Request, body: bytes,  # noqa: ARG001
+    allowed: bytes, board: "Board", client: "Client", request: Request, body: bytes,  # noqa: ARG001 (a Route)
 ) -> None:  # fmt: skip
     client.reply(_only(allowed, client.ending))
 
@@ -64,8 +61,8 @@ def _only(allowed: bytes, close: bytes) -> bytes:
 
 
 def _head(
-    methods: "dict[bytes, Route] | None", board: "Board", client: "Client",  # noqa: ARG001
-    request: Request, body: bytes,  # noqa: ARG001
+    methods: "dict[bytes, Route] | None", board: "Board", client: "Client",  # noqa: ARG001 (a Route)
+    request: Request, body: bytes,  # noqa: ARG001 (a Route)
 ) -> None:  # fmt: skip
     """No path serves HEAD, and its answer must not have a body all the same."""
     if methods is None:
@@ -76,7 +73,7 @@ def _head(
 
 
 def _length_required(
-    board: "Board", client: "Client", request: Request, body: bytes,  # noqa: ARG001
+    board: "Board", client: "Client", request: Request, body: bytes,  # noqa: ARG001 (a Route)
 ) -> None:  # fmt: skip
     client.refuse(411, "a body needs Content-Length or chunked coding", "length_required")
 
@@ -88,8 +85,8 @@ def _lacks_length(request: Request) -> bool:
 def _ready(
     board: "Board",
     client: "Client",
-    request: Request,  # noqa: ARG001
-    body: bytes,  # noqa: ARG001
+    request: Request,  # noqa: ARG001 (a Route)
+    body: bytes,  # noqa: ARG001 (a Route)
 ) -> None:
     """Whether this node can route: it has a table, and all its workers run."""
     reasons = []
