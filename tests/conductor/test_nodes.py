@@ -66,6 +66,18 @@ def test_whatever_is_new_is_journaled():
     assert [fact for _, fact in played(story)] == news
 
 
+def test_a_payment_that_ends_is_news_by_itself():
+    """Its count may have been told before: a way back that waits for it must hear of its end."""
+    news = [report(money_in_flight=n) for n in (0, 1, 0)]
+
+    async def story(nodes):
+        for said in news:
+            await nodes.reported(said)
+            await nodes.reported(said)
+
+    assert [fact for _, fact in played(story)] == news
+
+
 def test_silence_is_journaled_once():
     """A node that stops is silent once, after its time and soon after it."""
 

@@ -61,8 +61,8 @@ class Nodes:
 
 
 def _standing(seen: GatewayReport) -> tuple[object, ...]:
-    """What a node says of itself, counters and load left aside."""
+    """What a node says of itself, counters and harmless load left aside."""
     return (
         seen.boot, seen.term, seen.generation, seen.refused_generation, seen.refused,
-        seen.lost, seen.keys_match,
+        seen.lost, seen.keys_match, seen.money_in_flight,
     )  # fmt: skip
