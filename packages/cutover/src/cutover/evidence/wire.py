@@ -72,7 +72,7 @@ def parse_report(body: bytes, keys: dict[str, str]) -> GatewayReport:
         raise msgspec.ValidationError(f"report of {len(body)} bytes, at most {REPORT_BYTES_MAX}")
     said = msgspec.json.decode(body, type=NodeReport)
     if wrong := next(_faults(said, keys), ""):
-        raise msgspec.ValidationError(wrong)
+        raise msgspec.ValidationError(wrong[:300])
     match = bool(keys) and all(
         hmac.compare_digest(
             said.key_proofs.get(plane, "").encode(), key_proof(key, said.boot).encode()
