@@ -362,9 +362,13 @@ def accepts(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def alive(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return state_of(pid) != "Z"
     except FileNotFoundError:
         return False
 
@@ -418,6 +422,7 @@ async def test_what_a_killed_worker_held_while_the_node_stopped_is_reported_as_l
     await until(lambda: world.hetzner.seen)
     (worker,) = node.workers()
     os.kill(worker, signal.SIGSTOP)
+    await until(lambda: state_of(worker) == "T", what="the worker's standing still")
     stopping = asyncio.create_task(node.stop())
     await until(lambda: told_to_stop(worker), what="the worker being told to stop")
     os.kill(worker, signal.SIGKILL)

@@ -1,22 +1,27 @@
 """The gateway's judgements that need no socket."""
 
+import asyncio
 import json
 import resource
 import string
 from dataclasses import replace
+from threading import Timer
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cutover.clock import SystemClock
 from cutover.errors import ConfigurationError
 from cutover.evidence.outcome import Outcome
 from cutover.evidence.wire import REPORT_BYTES_MAX, NodeReport
 from cutover.gateway import page as page_module
 from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge, raises
 from cutover.gateway.asked import UnreadableError, read_agent, read_process
+from cutover.gateway.board import Board
 from cutover.gateway.config import Limits, address_of, from_json, to_json
+from cutover.gateway.crew import Crew
 from cutover.gateway.descriptors import fitting
 from cutover.gateway.heads import HEAD_BYTES_MAX, HEADS_MAX, Heads
 from cutover.gateway.message import Answer, Request
@@ -218,6 +223,20 @@ def test_a_half_written_table_is_not_read(tmp_path):
         shared.table()
 
 
+def test_a_table_is_waited_for_while_it_is_being_written(tmp_path):
+    shared = page(tmp_path)
+    shared.publish(table(1))
+    shared.words[page_module.SEQUENCE] += 1
+
+    def finish():
+        shared.words[page_module.SEQUENCE] += 1
+
+    timer = Timer(0.2, finish)
+    timer.start()
+    assert shared.table() == (1, table(1))
+    timer.join()
+
+
 def test_a_count_for_a_slot_that_was_given_away_is_said_to_be_lost(tmp_path):
     shared = page(tmp_path)
     tally = Tally(shared, 0)
@@ -226,7 +245,7 @@ def test_a_count_for_a_slot_that_was_given_away_is_said_to_be_lost(tmp_path):
     tally.adopt(1 + SLOTS)
     tally.count(1, 0)
     assert shared.words[shared.block_at(0) + 2] == 1
-    assert [slot.version() for slot in shared.slots(0)] == [1 + SLOTS]
+    assert [slot.version() for slot in shared.slots(0) if slot.version()] == [1 + SLOTS]
 
 
 CELLS = st.lists(st.integers(0, 2 * len(INTENTS) * len(OUTCOMES) - 1), max_size=30)
@@ -245,7 +264,8 @@ def test_totals_are_exact_whatever_is_lost_repeated_or_restarted(tmp_path_factor
             tally.count(1, cell)
             truth[cell] = truth.get(cell, 0) + 1
         for slot in shared.slots(0):
-            totals.add(0, slot.version(), slot.counters())
+            if slot.version():
+                totals.add(0, slot.version(), slot.counters())
         if dies:
             totals.forget_worker(0)
             shared.clear_block(0)
@@ -257,6 +277,29 @@ def test_totals_are_exact_whatever_is_lost_repeated_or_restarted(tmp_path_factor
             assert not totals.unsaid()
     told |= {cell: n for (_, cell), n in totals.unsaid().cells.items()}
     assert told == truth
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), CELLS, st.booleans()), max_size=8))
+def test_what_was_cleared_before_it_was_looked_at_is_lost_and_nothing_else(tmp_path_factory, steps):
+    """Each step is some rounds of the ring later; it counts, and then maybe is looked at."""
+    made = node_config(tmp_path_factory.mktemp("node"))
+    shared = page(made.state_dir.parent)
+    totals, tally = Totals(PLANES), Tally(shared, 0)
+    crew = Crew(made, shared, -1, [], totals, SystemClock())
+    version, truth = 0, 0
+    for generation, (rounds, cells, looked) in enumerate(steps, 1):
+        version += rounds * SLOTS
+        totals.open(version, generation)
+        tally.adopt(version)
+        for cell in cells:
+            tally.count(version, cell)
+        truth += len(cells)
+        if looked:
+            crew.harvest()
+    crew.harvest()
+    counted = sum(c.n for c in totals.unsaid().counts())
+    assert counted + totals.lost == truth
+    assert totals.lost == sum(len(cells) for _, cells, looked in steps[:-1] if not looked)
 
 
 def test_a_report_stays_small_however_much_there_is_to_say_and_the_next_has_the_rest():
@@ -306,7 +349,7 @@ def test_a_failed_payment_is_urgent_and_a_failed_analysis_is_not(tmp_path):
     failed = OUTCOMES.index(Outcome.BUSINESS_FAILED)
     for intent, urgent in ((Intent.ANALYZE, False), (Intent.PAY, True)):
         tally.count(1, cell_of(0, INTENTS.index(intent), failed))
-        (slot,) = shared.slots(0)
+        (slot,) = [slot for slot in shared.slots(0) if slot.version()]
         assert totals.add(0, slot.version(), slot.counters()) is urgent
 
 
@@ -399,3 +442,34 @@ def test_the_heads_remembered_are_bounded_and_the_newest_is_among_them():
 def test_the_spellings_of_unknown_are_told(word):
     answer = said(f"❌ Payment failed: {word} outcome")
     assert outcome_of(Intent.PAY, 200, answer) is Outcome.TIMEOUT_UNKNOWN
+
+
+class Broken:
+    """A transport that cannot be written to, and does not know it."""
+
+    aborted = False
+
+    def is_closing(self):
+        return False
+
+    def write(self, data):
+        raise RuntimeError("the handler is closed")
+
+    def abort(self):
+        self.aborted = True
+
+
+class Sound(Broken):
+    taken = b""
+
+    def write(self, data):
+        self.taken += data
+
+
+async def test_one_connection_that_takes_nothing_costs_the_others_nothing(tmp_path):
+    board = Board(node_config(tmp_path), page(tmp_path), 0, asyncio.get_running_loop())
+    broken, sound = Broken(), Sound()
+    board.write_soon(broken, b"a")
+    board.write_soon(sound, b"b")
+    board.flush()
+    assert (broken.aborted, sound.taken) == (True, b"b")

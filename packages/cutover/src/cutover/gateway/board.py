@@ -1,6 +1,7 @@
 """What all connections of one worker share: the table in force, the pools, the counters."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterable
 from hmac import compare_digest
@@ -19,6 +20,9 @@ from cutover.runbook.intent import Intent
 if TYPE_CHECKING:
     from cutover.gateway.client import Client
     from cutover.gateway.exchange import Exchange
+
+
+log = logging.getLogger("cutover.gateway.board")
 
 
 class Board:
@@ -137,7 +141,11 @@ class Board:
         outbox, self.outbox = self.outbox, []
         for transport, data in outbox:
             if not transport.is_closing():
-                transport.write(data)
+                try:
+                    transport.write(data)
+                except Exception:  # whatever is wrong with one must not cost the rest theirs
+                    log.exception("a connection took no message; it is given up")
+                    transport.abort()
 
     def sweep(self) -> None:
         """Adopt a table that came while no request did; end what is overdue."""

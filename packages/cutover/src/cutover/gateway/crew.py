@@ -12,6 +12,7 @@ from typing import Final
 
 from cutover.clock import Clock
 from cutover.gateway.config import GatewayConfig, to_json
+from cutover.gateway.ledger import Ledger
 from cutover.gateway.page import (
     ADOPTED,
     ALIVE,
@@ -19,6 +20,7 @@ from cutover.gateway.page import (
     IN_FLIGHT,
     LOST,
     MONEY,
+    RETIRED,
     Page,
 )  # fmt: skip
 from cutover.gateway.totals import Totals
@@ -61,6 +63,7 @@ class Crew:
         self._totals = totals
         self._clock = clock
         self._lost_seen = [0] * config.workers
+        self._ledgers = [Ledger() for _ in range(config.workers)]
         self._places: list[_Place] = []
         self._dirty: set[tuple[int, int]] = set()  # worker, version
 
@@ -89,16 +92,25 @@ class Crew:
         """
         urgent = False
         for worker in range(self._config.workers):
-            for slot in self._page.slots(worker):
-                version = slot.version()
-                counters = slot.counters()
-                if not self._totals.changed(worker, version, counters):
-                    continue
-                if slot.version() != version:
-                    continue  # cleared while we looked; its last counts were added earlier
-                urgent |= self._totals.add(worker, version, counters)
-                self._dirty.add((worker, version))
-            self._add_lost(worker)
+            urgent |= self._harvest(worker)
+        return urgent
+
+    def _harvest(self, worker: int) -> bool:
+        urgent, ledger = False, self._ledgers[worker]
+        retired = self._page.words[self._page.block_at(worker) + RETIRED]  # before the slots
+        for index, slot in enumerate(self._page.slots(worker)):
+            version = slot.version()
+            ledger.at(index, version)
+            counters = slot.counters()
+            if not version or not self._totals.changed(worker, version, counters):
+                continue
+            if slot.version() != version:
+                continue  # cleared while we looked; what we had not seen of it is missing
+            urgent |= self._totals.add(worker, version, counters)
+            ledger.seen(index, version, sum(memoryview(counters).cast("Q")))
+            self._dirty.add((worker, version))
+        self._totals.lost += ledger.missing(retired)
+        self._add_lost(worker)
         return urgent
 
     def harvest_conversations(self) -> None:
@@ -189,6 +201,7 @@ class Crew:
         _hang_up(place.process)
         self._totals.forget_worker(worker)
         self._lost_seen[worker] = 0
+        self._ledgers[worker] = Ledger()
         self._page.clear_block(worker)
 
     def _sum(self, word: int) -> int:

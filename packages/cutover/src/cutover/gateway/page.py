@@ -11,7 +11,8 @@ The table also carries a CRC, so a reader on a machine with weaker memory orderi
 half-written one instead of trusting the counter around it.
 
 A block has `SLOTS` slots of counters; the requests of one version count in slot `version % SLOTS`,
-whose first word names the version. Requests that outlive so many tables are counted as lost.
+whose first word names the version. Requests that outlive so many tables are counted as lost, and so
+are outcomes that were cleared before the supervisor had looked at them (`cutover.gateway.ledger`).
 """
 
 import mmap
@@ -23,6 +24,7 @@ from zlib import crc32
 
 import msgspec
 
+from cutover.clock import SystemClock, pause
 from cutover.evidence.outcome import Outcome
 from cutover.routing.table import RoutingTable
 from cutover.runbook.intent import Intent
@@ -34,7 +36,9 @@ OUTCOME_INDEX: Final = {outcome.value: index for index, outcome in enumerate(OUT
 PLANES: Final = 2
 SLOTS: Final = 16
 TABLE_BYTES_MAX: Final = 64 * 1024
-TORN_READS_MAX: Final = 10_000
+READ_MS: Final = 1_000
+"""For a whole table to be there: the supervisor may be interrupted while it writes one."""
+READ_PAUSE_SECONDS: Final = 0.0005
 
 # u64 words of the head
 SEQUENCE, VERSION, LENGTH, CHECKSUM, ALIVE = range(5)
@@ -42,7 +46,7 @@ _TABLE_AT: Final = 4096
 _BLOCKS_AT: Final = _TABLE_AT + TABLE_BYTES_MAX
 
 # u64 words of a block
-ADOPTED, IN_FLIGHT, LOST, MONEY = range(4)
+ADOPTED, IN_FLIGHT, LOST, MONEY, RETIRED = range(5)
 BLOCK_HEAD: Final = 8
 CELLS: Final = PLANES * len(INTENTS) * len(OUTCOMES)
 BITMAP_WORDS: Final = -(-ALL_BP // 64)
@@ -116,13 +120,15 @@ class Page:
         Raises:
             RuntimeError: no whole table could be read; the page is broken.
         """
-        words = self.words
-        for _ in range(TORN_READS_MAX):
+        words, clock = self.words, SystemClock()
+        give_up = clock.monotonic_ms() + READ_MS
+        while clock.monotonic_ms() < give_up:
             before = words[SEQUENCE]
             version, length, checksum = words[VERSION], words[LENGTH], words[CHECKSUM]
             text = bytes(self.bytes[_TABLE_AT : _TABLE_AT + min(length, TABLE_BYTES_MAX)])
             if before % 2 == 0 and before == words[SEQUENCE] and crc32(text) == checksum:
                 return version, _DECODER.decode(text)
+            pause(READ_PAUSE_SECONDS)
         raise RuntimeError("the shared page holds no whole table; the node must be restarted")
 
     def block_at(self, worker: int) -> int:
@@ -135,12 +141,10 @@ class Page:
         self.bytes[start : start + BLOCK_WORDS * 8] = bytes(BLOCK_WORDS * 8)
 
     def slots(self, worker: int) -> Iterator["SlotView"]:
-        """The slots of a worker's block that are in use."""
+        """The slots of a worker's block, in order."""
         first = self.block_at(worker) + BLOCK_HEAD
         for index in range(SLOTS):
-            view = SlotView(self, first + index * SLOT_WORDS)
-            if view.version():
-                yield view
+            yield SlotView(self, first + index * SLOT_WORDS)
 
     def slot_of(self, worker: int, version: int) -> "SlotView":
         """The slot in which a worker counts, or counted, a version."""

@@ -8,6 +8,7 @@ from cutover.gateway.page import (
     CELLS,
     LOST,
     MONEY,
+    RETIRED,
     SLOT_WORDS,
     SLOTS,
     Page,
@@ -32,7 +33,9 @@ class Tally:
         slot = self._slot(version)
         words = self._words
         if words[slot] != version:
+            gone = sum(words[slot + 1 : slot + 1 + CELLS]) if words[slot] else 0
             words[slot] = 0  # a reader sees an unused slot while it is being cleared
+            words[self._block + RETIRED] += gone
             start, size = (slot + 1) * 8, CELLS * 8 + BITMAPS * BITMAP_BYTES
             self._bytes[start : start + size] = bytes(size)
             words[slot] = version
