@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from cutover.decision.command import AbortOrder
+from cutover.decision.command import AbortOrder, ForgetOrder
 from cutover.decision.fact import Entry
 from cutover.decision.kinds import (
     BeginChecks,
@@ -25,6 +25,7 @@ from cutover.decision.rollback import State, judge_conditions
 from cutover.decision.run import NEVER, TERMINAL, Run
 from cutover.decision.split import table_share_bp
 from cutover.decision.step import table_for
+from cutover.decision.traffic import whole_split
 from cutover.evidence.observation import (
     Attestation,
     CanaryRound,
@@ -64,6 +65,9 @@ class Lines:
 
     def __call__(self, runbook: Runbook, before: Run, entry: Entry, after: Run) -> None:
         self._observe(runbook, entry)
+        if entry.seq % 16 == 0 or isinstance(entry.fact, ForgetOrder | OpenStage):
+            counted = whole_split(after.serving(), after.generation)
+            assert after.split == counted, "the split is not what the nodes have told"
         _exposure(runbook, before, entry, after)
         if isinstance(entry.fact, OpenStage | UnlockIntent) and after.stage > 0:
             self._gates(runbook, entry)

@@ -171,7 +171,7 @@ def _copied(world: World) -> World:
     lines = copy.deepcopy(world.watch)
     twin.watch = lines
     for name in ("entries", "planes", "nodes", "conversations", "fails", "live_ok", "live_done",
-                 "paid", "prepared", "checked", "_every", "_queue"):  # fmt: skip
+                 "paid", "replaced", "prepared", "checked", "_every", "_queue"):  # fmt: skip
         setattr(twin, name, copy.deepcopy(getattr(world, name)) if name != "entries"
                 else list(world.entries))  # fmt: skip
     every = world.runbook.timing.readiness_every_ms
@@ -187,6 +187,7 @@ class Steps:
         self.world = world
         self.since = len(world.decisions())
         self.clock = world.now
+        self.settled = 0
 
     def take(self, step: dict[str, Any]) -> None:
         """One step, then the invariants at rest."""
@@ -323,6 +324,8 @@ class Steps:
             "obeys": lambda: setattr(node, "refuses", ""),
             "reboots": lambda: world.reboot(name),
             "joins": lambda: world.nodes.__setitem__(name, node),
+            "pays": lambda: self._pays(node, n),
+            "resumes": lambda: self._resumes(name),
             "loses": lambda: setattr(node, "lost", node.lost + n),
             "ahead": lambda: world.submit(self._ahead(node, n)),
             "other keys": lambda: setattr(node, "keys_match", False),
@@ -339,6 +342,23 @@ class Steps:
         """A table is in force that this journal has not issued, as after a restored backup."""
         node.generation, node.stubborn = self.world.run.generation + n, True
         return node.report()
+
+    def _pays(self, node: Node, n: int) -> None:
+        """So many of its payments on the candidate have not ended."""
+        node.in_flight = node.money_in_flight = n
+        self.world.submit(node.report())
+
+    def _resumes(self, name: str) -> None:
+        """The process that was replaced, not the one that replaced it, is what reports from now."""
+        self.world.nodes[name] = self.world.replaced[name]
+        self.world.submit(self.world.nodes[name].report())
+
+    def see_unaccounted(self, want: int) -> int:
+        incident = self.world.run.incident
+        return incident.unaccounted if incident else self.world.run.unaccounted
+
+    def see_settled_since(self, want: int) -> int:
+        return sum(p.settled for p in self.world.run.payments) - self.settled
 
     def _old_words(self, name: str) -> Any:
         """The oldest report of this node that the journal has, once more."""
@@ -367,6 +387,7 @@ class Steps:
         self.since, self.clock = len(self.world.decisions()), self.world.now
         self.world.live_done.clear()
         self.world.paid.clear()
+        self.settled = sum(p.settled for p in self.world.run.payments)
 
     # --- then -----------------------------------------------------------------------------------
 

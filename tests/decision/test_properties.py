@@ -76,9 +76,9 @@ FACTS = st.one_of(
     st.builds(PreconditionSeen, st.sampled_from(Check), MAYBE, REASONS),
     st.builds(PostCheckSeen, st.sampled_from(PostCheckName), BOOLS, REASONS, st.just({})),
     st.builds(
-        GatewayReport, st.sampled_from(["g1", "g2"]), st.sampled_from(["b1", "b2"]),
+        GatewayReport, st.sampled_from(["g1", "g2"]), st.sampled_from(["b1", "b2", "b3"]),
         st.integers(0, 4), GENERATIONS, GENERATIONS, st.sampled_from(["", "bad"]), SMALL,
-        st.integers(0, 5), COUNTS, SEEN, MAYBE,
+        st.integers(0, 5), COUNTS, SEEN, MAYBE, st.integers(0, 2),
     ),
     st.builds(GatewaySilent, st.sampled_from(["g1", "g3"]), st.just("x")),
     st.builds(Started, st.integers(2, 5), st.just("boot"), SMALL),
@@ -145,7 +145,11 @@ def test_any_history_keeps_the_lines_and_replays_alike(at: str, steps: list) -> 
 
 
 def _take(world: World, kind: str, what: object) -> None:
-    if kind == "fact":
+    if isinstance(what, Started):
+        world.restart(what.downtime_ms)
+    elif isinstance(what, Snapshot):
+        world.snapshot()
+    elif kind == "fact":
         world.submit(what)  # type: ignore[arg-type]  # drawn from FACTS
     elif kind == "order":
         world.order(what)  # type: ignore[arg-type]  # drawn from ORDERS

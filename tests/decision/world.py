@@ -10,6 +10,8 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from cutover.decision.ahead import next_decision
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry, Fact
@@ -33,6 +35,7 @@ from cutover.evidence.observation import (
     PreconditionSeen,
     Readiness,
     Reference,
+    Snapshot,
     Started,
     Verdict,
 )
@@ -73,6 +76,8 @@ class Node:
     silent: bool = False
     keys_match: bool | None = True
     lost: int = 0
+    in_flight: int = 0
+    money_in_flight: int = 0
     one_sided: bool = False
     stubborn: bool = False
     counts: dict[tuple[int, Intent, str, Outcome], int] = field(default_factory=dict)
@@ -85,10 +90,10 @@ class Node:
         recent = sorted({g for g, *_ in self.counts})[-4:]
         return GatewayReport(
             self.name, self.boot, self.term, self.generation, self.refused_generation,
-            self.refuses if self.refused_generation else "", 0, self.lost,
+            self.refuses if self.refused_generation else "", self.in_flight, self.lost,
             tuple(Count(*k, n) for k, n in self.counts.items() if k[0] in recent),
             tuple(Conversations(*k, n) for k, n in self.seen.items() if k[0] in recent),
-            self.keys_match,
+            self.keys_match, self.money_in_flight,
         )  # fmt: skip
 
 
@@ -111,6 +116,7 @@ class World:
         self.entries: list[Entry] = []
         self.planes = {name: Plane() for name in runbook.planes}
         self.nodes = {"g1": Node("g1")}
+        self.replaced: dict[str, Node] = {}
         self.conversations = dict(CONVERSATIONS)
         self.fails: dict[str, tuple[str, ...]] = {}  # checks that a plane's canary fails
         self.verdict: Verdict | None = Verdict.VERIFIED
@@ -355,9 +361,14 @@ class World:
         term = self.run.term + 1
         self.submit(Started(term, f"conductor-{term}", downtime_ms))
 
+    def snapshot(self) -> None:
+        """The state is stored beside the journal, and its digest bound."""
+        state = msgspec.json.encode(self.run, order="deterministic")
+        self.submit(Snapshot(self.run.seq, hashlib.sha256(state).hexdigest()))
+
     def reboot(self, name: str) -> None:
         """A gateway process ends and another begins with the table on its disk."""
-        old = self.nodes[name]
+        old = self.replaced[name] = self.nodes[name]
         boot = f"b{int(old.boot[1:]) + 1}"
         self.nodes[name] = Node(name, boot, old.term, old.generation)
         self.submit(self.nodes[name].report())

@@ -81,14 +81,14 @@ class PostChecks:
 
     async def _upstream(self, access: GatewayAccess) -> PostCheckSeen:
         """The web route's answer names the active plane, and every node proved its keys."""
-        candidate, run = self._runbook.candidate, self._run()
+        candidate, nodes = self._runbook.candidate, self._run().serving()
         headers = {"x-agent-api-key": access.client_key}
         body = {"text": "help", "userId": "cutover-postcheck"}
         agent = await self._ask("POST", f"{access.url}/api/agent", headers=headers, json=body)
         direct = {"text": "help", "author": "cutover-postcheck", "type": "web"}
         stamped = await self._ask("POST", f"{access.url}/process", headers=headers, json=direct)
         routed, own = agent.field("execution", "plane"), stamped.field("plane")
-        unproved = [name for name, node in run.nodes.items() if node.keys_match is not True]
+        unproved = [name for name, node in nodes.items() if node.keys_match is not True]
         reasons = [
             f"/api/agent was answered by {routed!r} at {agent.field('execution', 'upstream')}"
         ]
@@ -98,7 +98,7 @@ class PostChecks:
             if unproved
             else "every node proved its keys"
         )
-        ok = routed == candidate and own in (None, candidate) and not unproved and bool(run.nodes)
+        ok = routed == candidate and own in (None, candidate) and not unproved and bool(nodes)
         if own is None and not self._runbook.rehearsal:
             ok = False
         return _seen(PostCheckName.UPSTREAM_AND_KEYS, ok, reasons, {"plane": str(routed)})

@@ -112,8 +112,9 @@ def _money(run: Run) -> list[Found]:
 def _traffic(runbook: Runbook, run: Run) -> list[Found]:
     if trouble := in_force(run):
         code = "table_rejected" if " refused table " in trouble else "table"
+        code = "rival" if any(node.rival for node in run.serving().values()) else code
         return [
-            (Reason(code, trouble), max(n.seen_seq for n in run.nodes.values()) if run.nodes else 0)
+            (Reason(code, trouble), max((n.seen_seq for n in run.serving().values()), default=0))
         ]
     split = judge_split(runbook, run)
     if split.ok is True:

@@ -110,7 +110,7 @@ def _fold(runbook: Runbook, run: Run, entry: Entry) -> Run:  # noqa: C901, PLR09
             HoldOrder() | ResumeOrder() | PromoteOrder() | AbortOrder() | RetryOrder()
             | DisarmOrder() | WaiveOrder() | ForgetOrder()
         ) as order:  # fmt: skip
-            return _ordered(run, entry, order)
+            return _ordered(runbook, run, entry, order)
         case move:
             return _moved(runbook, run, entry, move)
 
@@ -172,7 +172,7 @@ def _unseen(view: PlaneView) -> PlaneView:
     return replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER, trusted_at=NEVER)
 
 
-def _ordered(run: Run, entry: Entry, order: Command) -> Run:
+def _ordered(runbook: Runbook, run: Run, entry: Entry, order: Command) -> Run:
     said = Held(order.actor, order.reason, entry.seq)
     match order:
         case HoldOrder():
@@ -191,8 +191,7 @@ def _ordered(run: Run, entry: Entry, order: Command) -> Run:
             until = Disarmed(entry.at_ms + order.expires_ms, order.actor, order.reason, entry.seq)
             return replace(run, disarmed={**run.disarmed, order.rule: until})
         case ForgetOrder():
-            left = {name: node for name, node in run.nodes.items() if name != order.node}
-            return replace(run, nodes=left)
+            return traffic.forget(runbook, run, entry, order.node)
         case WaiveOrder():
             return replace(run, waived={**run.waived, order.check: order.reason})
 
@@ -214,12 +213,20 @@ def _moved(runbook: Runbook, run: Run, entry: Entry, move: Move) -> Run:
         case ReopenMoney():
             return replace(_rerouted(run, entry), closed=())
         case Returned():
-            closed = replace(run.incident, closed_at=entry.at_ms) if run.incident else None
-            return replace(run, incident=closed, abort=None)
+            return _returned(runbook, run, entry, move)
         case Retry():
             return _again(run)
         case BeginChecks() | Complete():
             return replace(run, promote=None, live={})
+
+
+def _returned(runbook: Runbook, run: Run, entry: Entry, move: Returned) -> Run:
+    closed = None
+    if run.incident is not None:
+        closed = replace(run.incident, closed_at=entry.at_ms, unaccounted=move.unaccounted)
+    if waiting := move.unaccounted - run.unaccounted:
+        run = traffic.unaccounted(runbook, run, entry, waiting, waiting)
+    return replace(run, incident=closed, abort=None)
 
 
 def _rerouted(run: Run, entry: Entry) -> Run:
@@ -229,11 +236,12 @@ def _rerouted(run: Run, entry: Entry) -> Run:
     has lost generations, and no node would take one of them again.
     """
     highest = max((node.generation for node in run.nodes.values()), default=0)
+    generation = max(run.generation, highest) + 1
     return replace(
         run,
-        generation=max(run.generation, highest) + 1,
+        generation=generation,
         generation_at=entry.at_ms,
-        split={},
+        split=traffic.whole_split(run.serving(), generation),
         live_tries={},
         receipt_tries=0,
         soak=replace(run.soak, mark=NEVER),
@@ -273,6 +281,7 @@ def _again(run: Run) -> Run:
         stage=-1,
         unlocked=frozenset(),
         repinned=False,
+        unaccounted=0,
         payments=(),
         preconditions={},
         waived={},

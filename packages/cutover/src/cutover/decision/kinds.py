@@ -85,10 +85,15 @@ class AbortRun(msgspec.Struct, frozen=True, tag=True):
 
 
 class Returned(msgspec.Struct, frozen=True, tag=True):
-    """The observed split is 100 % fallback on every node: the way back is done."""
+    """The observed split is 100 % fallback on every node: the way back is done.
+
+    Attributes:
+        unaccounted: payments on the candidate of which nobody knows how they ended.
+    """
 
     reasons: tuple[Reason, ...]
     evidence: tuple[int, ...]
+    unaccounted: int = 0
 
 
 class Retry(msgspec.Struct, frozen=True, tag=True):

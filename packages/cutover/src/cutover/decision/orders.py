@@ -84,9 +84,9 @@ def _waive(run: Run, order: WaiveOrder) -> str:
 def _forget(run: Run, order: ForgetOrder) -> str:
     """Only a silent node: one that reports serves clients, and its table must be right."""
     node = run.nodes.get(order.node)
-    if node is None:
-        return f"no gateway node {order.node!r}; known are {', '.join(run.nodes) or 'none'}"
-    if node.confirmed:
+    if node is None or node.forgotten:
+        return f"no gateway node {order.node!r}; known are {', '.join(run.serving()) or 'none'}"
+    if node.confirmed and not node.rival:
         return f"gateway {order.node} reports; stop it first, and give it time to fall silent"
     return ""
 

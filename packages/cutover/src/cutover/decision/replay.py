@@ -1,19 +1,23 @@
 """Proves that today's code decides as the journal says, from the journal alone."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import get_args
 
 import msgspec
 
 from cutover.decision.ahead import next_decision
+from cutover.decision.command import Command
 from cutover.decision.fact import Entry
 from cutover.decision.fold import apply
 from cutover.decision.kinds import Decision, Hold
+from cutover.decision.orders import refusal
 from cutover.decision.run import Run
-from cutover.evidence.observation import Adopted
+from cutover.evidence.observation import Adopted, Snapshot, Started
 from cutover.runbook.document import Runbook
 
 _DECISIONS = get_args(Decision)
+_COMMANDS = get_args(Command)
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -39,8 +43,9 @@ class Replayed(msgspec.Struct, frozen=True):
 def replay(entries: Iterable[Entry], load: Callable[[str], Runbook]) -> Replayed:
     """Fold a whole journal and decide again at each step.
 
-    Every journaled decision must be the one that follows from what was journaled before it, and
-    no move may be missing where one was due.
+    Every journaled decision must be the one that follows from what was journaled before it, no
+    move may be missing where one was due, the last entry included, and what no conductor writes
+    must not be there: an order that does not apply, a term out of turn, another state's digest.
 
     Args:
         entries: from number 1 on.
@@ -61,7 +66,14 @@ def replay(entries: Iterable[Entry], load: Callable[[str], Runbook]) -> Replayed
         decisions += isinstance(entry.fact, _DECISIONS)
         run = apply(runbook, run, entry)
         due = next_decision(runbook, run, entry.at_ms)
+    if run is not None and _moves(due):
+        last = Divergence(run.seq + 1, "nothing more", _words(due))
+        return Replayed(run, decisions, last)
     return Replayed(run, decisions, None)
+
+
+def _moves(due: Decision | None) -> bool:
+    return due is not None and not isinstance(due, Hold)
 
 
 def _check(runbook: Runbook, run: Run, entry: Entry, due: Decision | None) -> Divergence | None:
@@ -75,9 +87,30 @@ def _check(runbook: Runbook, run: Run, entry: Entry, due: Decision | None) -> Di
         if expected == entry.fact:
             return None
         return Divergence(entry.seq, _name(entry), _words(expected))
-    if due is not None and not isinstance(due, Hold) and run.seq > 0:
+    if _moves(due) and run.seq > 0:
         return Divergence(entry.seq, _name(entry), _words(due))
-    return None
+    seen, could = _unwritable(runbook, run, entry)
+    return Divergence(entry.seq, seen, could) if could else None
+
+
+def _unwritable(runbook: Runbook, run: Run, entry: Entry) -> tuple[str, str]:
+    """What a fact says and what a conductor could have written in its place; empty when it could.
+
+    Who can rewrite the whole chain can make its hashes right; the rules still have to hold.
+    """
+    fact = entry.fact
+    if isinstance(fact, _COMMANDS):
+        why = refusal(runbook, run, fact)
+        return type(fact).__name__, f"its refusal: {why}" if why else ""
+    if isinstance(fact, Started) and fact.term != run.term + 1:
+        return f"Started in term {fact.term}", f"term {run.term + 1}"
+    if isinstance(fact, Snapshot):
+        state = msgspec.json.encode(run, order="deterministic")
+        told, true = (fact.upto, fact.sha256), (run.seq, hashlib.sha256(state).hexdigest())
+        if told != true:
+            seen, expected = (f"entry {upto}, {digest[:16]}" for upto, digest in (told, true))
+            return f"Snapshot of {seen}", expected
+    return "", ""
 
 
 def _name(entry: Entry) -> str:

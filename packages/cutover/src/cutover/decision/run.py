@@ -84,6 +84,11 @@ class NodeView(msgspec.Struct, frozen=True):
 
     Attributes:
         boot: of its process; its counters begin with it.
+        booted_at: when this one replaced another, or when the node was last forgotten.
+        rival: two processes report under this name; until `forget`.
+        forgotten: an operator took it out of service; it counts again when it reports.
+        money_in_flight: payments that it sent to the candidate and that have not ended.
+        pruned: generation for which old counters were last dropped.
         retired: boots that this one replaced; what still arrives from them is late.
         confirmed: it has reported to this incarnation of the conductor and is not silent.
         counts: last cumulative value per `generation|intent|plane|outcome`.
@@ -104,6 +109,11 @@ class NodeView(msgspec.Struct, frozen=True):
     counts: dict[str, int] = {}
     conversations: dict[str, int] = {}
     retired: tuple[str, ...] = ()
+    booted_at: int = NEVER
+    rival: bool = False
+    forgotten: bool = False
+    money_in_flight: int = 0
+    pruned: int = NEVER
 
 
 class Payments(msgspec.Struct, frozen=True):
@@ -179,12 +189,17 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Incident(msgspec.Struct, frozen=True):
-    """A rollback or abort with its evidence; closed when the way back is done."""
+    """A rollback or abort with its evidence; closed when the way back is done.
+
+    Attributes:
+        unaccounted: payments on the candidate of which nobody knows how they ended.
+    """
 
     rule: str
     opened_at: int
     seq: int
     closed_at: int = NEVER
+    unaccounted: int = 0
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -205,6 +220,7 @@ class Run(msgspec.Struct, frozen=True):
         live_tries: executions of each live intent whose end is known, under this generation; part
             of the next one's idempotency key. One whose end is unknown is asked for again.
         receipt_tries: the same for the payment of the receipt check.
+        unaccounted: payments that were in flight in a node that ended, since the run last began.
         blind_since: since when some rule has lacked data; NEVER while all see.
     """
 
@@ -231,6 +247,7 @@ class Run(msgspec.Struct, frozen=True):
     live: dict[str, LiveView] = {}
     live_tries: dict[Intent, int] = {}
     receipt_tries: int = 0
+    unaccounted: int = 0
     preconditions: dict[Check, CheckView] = {}
     waived: dict[Check, str] = {}
     post_checks: dict[PostCheckName, CheckView] = {}
@@ -246,6 +263,10 @@ class Run(msgspec.Struct, frozen=True):
     incident: Incident | None = None
     incidents: int = 0
     blind_since: int = NEVER
+
+    def serving(self) -> dict[str, NodeView]:
+        """The nodes that serve clients: all but those that an operator took out."""
+        return {name: node for name, node in self.nodes.items() if not node.forgotten}
 
     def plane(self, name: str) -> PlaneView:
         """What was seen of a plane; an empty view when nothing was."""

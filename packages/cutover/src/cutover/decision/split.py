@@ -32,9 +32,12 @@ class SplitFinding(msgspec.Struct, frozen=True):
 
 def in_force(run: Run) -> str:
     """Why the current table is not in force on every gateway node; empty when it is."""
-    if not run.nodes:
+    nodes = run.serving()
+    if not nodes:
         return "no gateway node has reported yet"
-    for name, node in run.nodes.items():
+    for name, node in nodes.items():
+        if node.rival:
+            return f"two processes report as {name}; give each its own name, then `forget {name}`"
         if node.refused_generation == run.generation and node.refused:
             return f"gateway {name} refused table {run.generation}: {node.refused}"
         if not node.confirmed:
@@ -101,7 +104,7 @@ def _judge(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool
 
 
 def _band(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool | None, str]:
-    nodes = max(1, len(run.nodes))
+    nodes = max(1, len(run.serving()))
     there = run.split.get(f"{intent}|{runbook.candidate}|conversations", 0) / nodes
     n = there + run.split.get(f"{intent}|{runbook.fallback}|conversations", 0) / nodes
     need = runbook.split.min_conversations

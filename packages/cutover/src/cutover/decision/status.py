@@ -147,15 +147,20 @@ def _incident(run: Run) -> str:
         return ""
     ended = run.incident.closed_at
     took = f", returned in {span(ended - run.incident.opened_at)}" if ended != NEVER else ", open"
-    return f"{run.incident.rule} at entry {run.incident.seq}{took}"
+    lost = run.incident.unaccounted
+    missing = f", {lost} payments unaccounted for" if lost else ""
+    return f"{run.incident.rule} at entry {run.incident.seq}{took}{missing}"
 
 
 def _pages(runbook: Runbook, run: Run, reasons: tuple[Reason, ...], now_ms: int) -> bool:
     """Whether a person is called: sick planes, lost attestation, or blind for too long."""
     codes = [r.code for r in reasons]
+    back = run.phase in (Phase.ROLLED_BACK, Phase.ABORTED)
+    if back and run.incident is not None and run.incident.unaccounted:
+        return True
     urgent = (
         "sick:", "attestation:", "tripped:", "table_rejected", "split", "returning", "rolled_back",
-        "repinned",
+        "repinned", "rival",
     )  # fmt: skip
     if any(code.startswith(urgent) and code != "split_unknown" for code in codes):
         return True

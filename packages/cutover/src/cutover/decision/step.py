@@ -35,6 +35,9 @@ from cutover.runbook.document import Runbook
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 from cutover.runbook.stage import ALL_BP
 
+IN_FLIGHT_WAIT_MS = 90_000
+"""Observed time for payments in flight to end, after the table that sends no more."""
+
 
 def decide(runbook: Runbook, run: Run, now_ms: int) -> Decision:
     """The one decision that follows now.
@@ -55,7 +58,7 @@ def decide(runbook: Runbook, run: Run, now_ms: int) -> Decision:
 def _by_phase(runbook: Runbook, run: Run, now_ms: int) -> Decision:
     match run.phase:
         case Phase.ROLLING_BACK | Phase.ABORTING:
-            return _money(runbook, run, now_ms) or _way_back(runbook, run)
+            return _money(runbook, run, now_ms) or _way_back(runbook, run, now_ms)
         case Phase.ROLLED_BACK:
             return _money(runbook, run, now_ms) or _after_rollback(run)
         case Phase.PREPARING:
@@ -75,9 +78,14 @@ def _hold(code: str, text: str, *evidence: int) -> Hold:
     return Hold((Reason(code, text),), evidence)
 
 
-def _way_back(runbook: Runbook, run: Run) -> Decision:
-    """Going back is done when every node has the table and nobody is on the candidate."""
-    if not run.nodes and run.stage < 0:
+def _way_back(runbook: Runbook, run: Run, now_ms: int) -> Decision:
+    """Going back is done when every node has the table and nobody is on the candidate.
+
+    Payments that the candidate took under earlier tables are waited for, longer than any of them
+    may take; what has not ended then is named, and a person is called.
+    """
+    nodes = run.serving()
+    if not nodes and run.stage < 0:
         text = "no gateway ever had a table of this run: nobody was moved"
         return Returned((Reason("returned", text),), ())
     if trouble := in_force(run):
@@ -85,8 +93,17 @@ def _way_back(runbook: Runbook, run: Run) -> Decision:
     split = judge_split(runbook, run)
     if split.ok is not True:
         return _hold("returning", f"waiting for all traffic on {runbook.fallback}: {split.text}")
+    waiting = sum(node.money_in_flight for node in nodes.values())
+    seqs = tuple(n.seen_seq for n in nodes.values())
+    if waiting and now_ms - run.generation_at < IN_FLIGHT_WAIT_MS:
+        text = f"waiting for {waiting} payments that {runbook.candidate} took and has not answered"
+        return Hold((Reason("in_flight", text),), seqs)
     text = f"table {run.generation} is in force on every node, all traffic on {runbook.fallback}"
-    return Returned((Reason("returned", text),), tuple(n.seen_seq for n in run.nodes.values()))
+    reasons: tuple[Reason, ...] = (Reason("returned", text),)
+    if lost := waiting + run.unaccounted:
+        text = f"{lost} payments on {runbook.candidate} are unaccounted for: look each of them up"
+        reasons += (Reason("unaccounted", text),)
+    return Returned(reasons, seqs, lost)
 
 
 def _after_rollback(run: Run) -> Decision:

@@ -4,7 +4,7 @@ Counters are cumulative per boot of a node, so a report that is lost, repeated o
 changes nothing: only the difference to the last known value counts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -28,13 +28,21 @@ _SLICES = 360
 """Steps in which the payment window moves; a slice leaves when its newest payment is too old."""
 
 
+RIVAL_MS = 30_000
+"""Observed time in which a replaced process may still be heard; after that it is alive."""
+
+FORGOTTEN_KEPT = 16
+"""Nodes out of service whose counters are remembered, so that a return counts nothing twice."""
+
+
 def report(runbook: Runbook, run: Run, entry: Entry, seen: GatewayReport) -> Run:
     """Fold one node's report."""
     known = run.nodes.get(seen.node)
-    if known is not None and seen.boot in known.retired:
-        return run  # the last words of a process that was replaced: late, and counted by nobody
-    before = _before(known, entry, seen)
-    fresh = list(_increments(run, before, seen))
+    if known is not None and seen.boot in known.retired and not known.forgotten:
+        return _late(run, entry, seen.node, known)
+    run, before = _before(runbook, run, entry, known, seen)
+    counts, conversations = _newest(seen)
+    old = before.pruned != run.generation
     node = replace(
         before,
         seen_seq=entry.seq,
@@ -45,38 +53,129 @@ def report(runbook: Runbook, run: Run, entry: Entry, seen: GatewayReport) -> Run
         refused_generation=seen.refused_generation,
         refused=seen.refused,
         in_flight=seen.in_flight,
+        money_in_flight=seen.money_in_flight,
         lost=seen.lost,
         keys_match=seen.keys_match,
-        counts=_merged(run, before.counts, {_key(c): c.n for c in seen.counts}),
-        conversations=_merged(
-            run,
-            before.conversations,
-            {f"{c.generation}|{c.intent}|{c.plane}": c.n for c in seen.conversations},
-        ),
+        counts=_merged(run, before.counts, {key: c.n for key, c in counts.items()}, prune=old),
+        conversations=_merged(run, before.conversations, conversations, prune=old),
+        pruned=run.generation,
     )
     run = _lost(runbook, replace(run, nodes={**run.nodes, seen.node: node}), entry, before, node)
-    for count, added in fresh:
-        run = _count(runbook, run, entry, count, added)
-    return replace(run, split=_split(run))
+    for key, count in counts.items():
+        added = count.n - before.counts.get(key, 0)
+        if added > 0 and count.generation > run.generation - GENERATIONS_KEPT:
+            run = _count(runbook, run, entry, count, added)
+    if known is not None and (known.boot != seen.boot or known.forgotten):
+        return replace(run, split=whole_split(run.serving(), run.generation))
+    return replace(run, split=_split(run, before, node, (*counts, *conversations)))
+
+
+def _newest(seen: GatewayReport) -> tuple[dict[str, Count], dict[str, int]]:
+    """What a report says of each cell, once; of one that it names twice, the larger."""
+    counts: dict[str, Count] = {}
+    for count in seen.counts:
+        key = f"{count.generation}|{count.intent}|{count.plane}|{count.outcome}"
+        if key not in counts or counts[key].n < count.n:
+            counts[key] = count
+    conversations: dict[str, int] = {}
+    for cell in seen.conversations:
+        key = f"{cell.generation}|{cell.intent}|{cell.plane}"
+        conversations[key] = max(cell.n, conversations.get(key, 0))
+    return counts, conversations
 
 
 def silent(run: Run, entry: Entry, seen: GatewaySilent) -> Run:
     """Fold the absence of a node's reports."""
     node = run.nodes.get(seen.node)
-    if node is None:
+    if node is None or node.forgotten:
         return run
     gone = replace(node, confirmed=False, detail=seen.detail, seen_seq=entry.seq)
     return replace(run, nodes={**run.nodes, seen.node: gone})
 
 
-def _before(known: NodeView | None, entry: Entry, seen: GatewayReport) -> NodeView:
+def forget(runbook: Runbook, run: Run, entry: Entry, name: str) -> Run:
+    """Fold an operator's word that a node is out of service; its counters are kept for a return."""
+    node = run.nodes[name]
+    if not node.confirmed:
+        run = _ended(runbook, run, entry, node)
+    out = replace(
+        node, forgotten=True, confirmed=False, rival=False, booted_at=entry.at_ms,
+        seen_seq=entry.seq, in_flight=0, money_in_flight=0, detail="out of service",
+    )  # fmt: skip
+    nodes = {**run.nodes, name: out}
+    gone = sorted((n.seen_seq, key) for key, n in nodes.items() if n.forgotten)
+    for _, oldest in gone[:-FORGOTTEN_KEPT]:
+        del nodes[oldest]
+    run = replace(run, nodes=nodes)
+    return replace(run, split=whole_split(run.serving(), run.generation))
+
+
+def unaccounted(runbook: Runbook, run: Run, entry: Entry, requests: int, payments: int) -> Run:
+    """Fold requests whose end nobody will tell: each may have been the worst one.
+
+    Args:
+        runbook: what is critical, and how long payments count.
+        run: what is known.
+        entry: that told of it.
+        requests: all of them.
+        payments: those of them that may have moved money on the candidate.
+    """
+    if not requests:
+        return run
+    run = replace(
+        run,
+        soak=replace(run.soak, failed=run.soak.failed + requests),
+        unaccounted=run.unaccounted + payments,
+    )
+    if payments:
+        run = _settled(runbook, run, entry, payments, payments)
+    text = f"nobody will tell how {requests} requests ended, {payments} of them payments"
+    return critical(runbook, run, entry, Critical.ANSWER_UNKNOWN, text)
+
+
+def _ended(runbook: Runbook, run: Run, entry: Entry, node: NodeView) -> Run:
+    requests = max(node.in_flight, node.money_in_flight)
+    return unaccounted(runbook, run, entry, requests, node.money_in_flight)
+
+
+def _late(run: Run, entry: Entry, name: str, node: NodeView) -> Run:
+    """A replaced process speaks: last words at first, later a second process under the name."""
+    if node.rival or entry.at_ms - node.booted_at <= RIVAL_MS:
+        return run
+    return replace(run, nodes={**run.nodes, name: replace(node, rival=True)})
+
+
+def _before(
+    runbook: Runbook, run: Run, entry: Entry, known: NodeView | None, seen: GatewayReport
+) -> tuple[Run, NodeView]:
     """What is known of this process of the node; nothing when it is a new one."""
     if known is None:
-        return NodeView(boot=seen.boot, seen_seq=entry.seq)
+        return run, NodeView(boot=seen.boot, seen_seq=entry.seq)
     if known.boot == seen.boot:
-        return known
-    retired = (*known.retired, known.boot)[-BOOTS_KEPT:]
-    return NodeView(boot=seen.boot, seen_seq=entry.seq, retired=retired)
+        return run, replace(known, forgotten=False)
+    run = _ended(runbook, run, entry, known)
+    others = tuple(boot for boot in known.retired if boot != seen.boot)
+    fresh = NodeView(
+        boot=seen.boot,
+        seen_seq=entry.seq,
+        booted_at=entry.at_ms,
+        rival=known.rival,
+        retired=(*others, known.boot)[-BOOTS_KEPT:],
+    )
+    if len(others) == len(known.retired):
+        return run, fresh
+    return _resumed(runbook, run, entry, seen, fresh)
+
+
+def _resumed(
+    runbook: Runbook, run: Run, entry: Entry, seen: GatewayReport, fresh: NodeView
+) -> tuple[Run, NodeView]:
+    """Of two processes of one name the first is left: it counts from here, the rest is unknown."""
+    counts, conversations = _newest(seen)
+    text = "a gateway's replaced process goes on; what it did meanwhile was not counted"
+    run = critical(runbook, run, entry, Critical.ANSWER_UNKNOWN, text)
+    known = {key: count.n for key, count in counts.items()}
+    return run, replace(fresh, counts=known, conversations=conversations, lost=seen.lost)
 
 
 def _lost(runbook: Runbook, run: Run, entry: Entry, before: NodeView, node: NodeView) -> Run:
@@ -89,23 +188,16 @@ def _lost(runbook: Runbook, run: Run, entry: Entry, before: NodeView, node: Node
     return critical(runbook, run, entry, Critical.ANSWER_UNKNOWN, text)
 
 
-def _key(count: Count) -> str:
-    return f"{count.generation}|{count.intent}|{count.plane}|{count.outcome}"
-
-
-def _merged(run: Run, old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
+def _merged(run: Run, old: dict[str, int], new: dict[str, int], *, prune: bool) -> dict[str, int]:
     """Newest cumulative values, without generations that can no longer change."""
     oldest = run.generation - GENERATIONS_KEPT
-    both = {**old, **{key: max(n, old.get(key, 0)) for key, n in new.items()}}
-    return {key: n for key, n in both.items() if int(key.split("|", 1)[0]) > oldest}
+    young = {key: n for key, n in new.items() if _generation(key) > oldest}
+    kept = {key: n for key, n in old.items() if _generation(key) > oldest} if prune else old
+    return {**kept, **{key: max(n, kept.get(key, 0)) for key, n in young.items()}}
 
 
-def _increments(run: Run, node: NodeView, seen: GatewayReport) -> Iterator[tuple[Count, int]]:
-    for count in seen.counts:
-        if count.generation > run.generation - GENERATIONS_KEPT:
-            added = count.n - node.counts.get(_key(count), 0)
-            if added > 0:
-                yield count, added
+def _generation(key: str) -> int:
+    return int(key.split("|", 1)[0])
 
 
 def _count(runbook: Runbook, run: Run, entry: Entry, count: Count, added: int) -> Run:
@@ -147,6 +239,10 @@ def _payment(runbook: Runbook, run: Run, entry: Entry, count: Count, added: int)
     settled = failed or (added if count.outcome is Outcome.OK else 0)
     if not settled:
         return run
+    return _settled(runbook, run, entry, settled, failed)
+
+
+def _settled(runbook: Runbook, run: Run, entry: Entry, settled: int, failed: int) -> Run:
     rule = next(c for c in runbook.conditions if isinstance(c, PaymentsFailed))
     new = Payments(entry.at_ms, settled, failed, entry.seq)
     kept = [p for p in run.payments if entry.at_ms - p.at < rule.window_ms]
@@ -158,20 +254,42 @@ def _payment(runbook: Runbook, run: Run, entry: Entry, count: Count, added: int)
     return replace(run, payments=(*kept, new))
 
 
-def _split(run: Run) -> dict[str, int]:
-    """Requests and conversations of the current generation, summed over the nodes."""
+def whole_split(nodes: dict[str, NodeView], generation: int) -> dict[str, int]:
+    """Requests and conversations of one generation, summed over the nodes from nothing."""
     split: dict[str, int] = {}
-    for node in run.nodes.values():
-        for key, n in node.counts.items():
-            generation, intent, plane, outcome = key.split("|")
-            if int(generation) == run.generation and outcome not in _NOT_ROUTED:
-                split[f"{intent}|{plane}"] = split.get(f"{intent}|{plane}", 0) + n
-        for key, n in node.conversations.items():
-            generation, intent, plane = key.split("|")
-            if int(generation) == run.generation:
-                name = f"{intent}|{plane}|conversations"
-                split[name] = split.get(name, 0) + n
+    for node in nodes.values():
+        for key, n in (*node.counts.items(), *node.conversations.items()):
+            if (cell := _cell(key, generation)) and n:
+                split[cell] = split.get(cell, 0) + n
     return split
+
+
+def _split(run: Run, before: NodeView, node: NodeView, told: Iterable[str]) -> dict[str, int]:
+    """The split after one node's report: what is new of the present generation is added.
+
+    It equals `whole_split` at every entry; counting it all again would cost with every report what
+    all the nodes have ever told.
+    """
+    split = dict(run.split)
+    for key in told:
+        cell = _cell(key, run.generation)
+        if cell:
+            added = _told(node, key) - _told(before, key)
+            if added:
+                split[cell] = split.get(cell, 0) + added
+    return split
+
+
+def _told(node: NodeView, key: str) -> int:
+    return node.counts.get(key, 0) + node.conversations.get(key, 0)
+
+
+def _cell(key: str, generation: int) -> str:
+    """Where a counter belongs in the split of a generation; empty when nowhere."""
+    of, intent, plane, *outcome = key.split("|")
+    if int(of) != generation or (outcome and outcome[0] in _NOT_ROUTED):
+        return ""
+    return f"{intent}|{plane}" if outcome else f"{intent}|{plane}|conversations"
 
 
 _NOT_ROUTED = frozenset({Outcome.SHED.value, Outcome.REFUSED.value})
