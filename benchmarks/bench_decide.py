@@ -87,13 +87,13 @@ def _folds(quick: bool) -> list[dict[str, Any]]:
 
 
 def _whole(quick: bool) -> list[dict[str, Any]]:
-    """The phased runbook at its own cadence; quick: its first hours only.
+    """The phased runbook at its own cadence, its first day and a half; quick: its first hours.
 
     Eight parts one after the other, each decoded and then judged; least and most are of a part,
     scaled to the whole.
     """
     runbook = load_text((ROOT / "runbooks" / "phased.toml").read_text(), "phased.toml")
-    entries = _entries(runbook, DAY_MS // 6 if quick else 10 * DAY_MS)
+    entries = _entries(runbook, DAY_MS // 6 if quick else 3 * DAY_MS // 2)
     n, size = len(entries), -(-len(entries) // PARTS)
     state = Run(id=entries[0].fact.run)  # type: ignore[union-attr]  # the first fact is Adopted
     core, bare = [], []
