@@ -1,0 +1,76 @@
+"""A journal that no conductor could have written diverges, even when its hashes are right."""
+
+import pytest
+
+from cutover.decision.command import DisarmOrder, HoldOrder, WaiveOrder
+from cutover.decision.fact import Entry, Fact
+from cutover.decision.kinds import RollBack
+from cutover.decision.replay import Divergence, replay
+from cutover.evidence.observation import Snapshot, Started, Verdict
+from cutover.runbook.gate import Check
+from cutover.runbook.load import load_text
+from decision.invariants import Lines
+from decision.scenario import runbook_text
+from decision.world import World
+
+RUNBOOK = load_text(runbook_text("demo", "{}"), "demo")
+
+
+def told(world: World, *facts: Fact, upto: int | None = None) -> Divergence | None:
+    """What replay says of the journal with facts appended."""
+    entries = list(world.entries[:upto])
+    for fact in facts:
+        entries.append(Entry(len(entries) + 1, entries[-1].at_ms, 0, fact))
+    return replay(entries, lambda _: RUNBOOK).divergence
+
+
+def begun() -> World:
+    world = World(RUNBOOK, Lines())
+    world.advance(3_000)
+    world.order(HoldOrder("ann", "look"))
+    world.advance(1_000)
+    assert told(world) is None
+    return world
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        (DisarmOrder("mallory", "", "attestation-lost", 10**12), "needs an actor and a reason"),
+        (DisarmOrder("mallory", "x", "attestation-lost", 10**12), "at most 24 hours"),
+        (WaiveOrder("mallory", "x", Check.TLS_AND_DOMAIN), "does not apply there"),
+        (Started(1, "x", 0), "term 2"),
+        (Started(7, "x", 0), "term 2"),
+        (Snapshot(5, "00" * 32), "entry"),
+    ],
+)
+def test_what_no_conductor_writes_diverges(fact: Fact, expected: str) -> None:
+    """An order that does not apply, a term out of turn and a false digest are named."""
+    world = begun()
+    wrong = told(world, fact)
+    assert wrong is not None
+    assert wrong.seq == len(world.entries) + 1
+    assert expected in wrong.expected
+
+
+def test_what_a_conductor_writes_does_not() -> None:
+    """A snapshot, a restart and another snapshot replay."""
+    world = begun()
+    world.snapshot()
+    world.restart(1_000)
+    world.snapshot()
+    assert told(world) is None
+
+
+def test_a_journal_that_ends_before_a_move_that_was_due_diverges() -> None:
+    """Facts and what follows from them are written together; cutting between them shows."""
+    world = World(RUNBOOK, Lines())
+    assert world.until(lambda run: run.stage >= 1, 10**8)
+    world.verdict = Verdict.INVALID
+    world.attest()
+    cut = next(i for i, e in enumerate(world.entries) if isinstance(e.fact, RollBack))
+    wrong = told(world, upto=cut)
+    assert wrong is not None
+    assert wrong.seq == cut + 1
+    assert "RollBack" in wrong.expected
+    assert told(world) is None
