@@ -264,6 +264,15 @@ async def test_sigterm_finishes_what_is_in_hand_and_leaves_nothing_behind(world)
     assert world.conductor.totals()["hetzner", Intent.PAY, Outcome.UNKNOWN] == 1
 
 
+async def test_a_nodes_log_has_no_line_for_every_poll_and_report(world):
+    node, _ = await world.serving()
+    await until(lambda: len(world.conductor.reports) > 2)
+    node.process.terminate()
+    await until(lambda: node.process.poll() is not None)
+    said = node.process.stderr.read().decode()
+    assert "HTTP Request" not in said
+
+
 async def test_killing_the_supervisor_leaves_nobody_on_the_port(world):
     node, client = await world.serving(workers=2)
     port, workers = node.port, node.workers()

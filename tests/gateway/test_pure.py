@@ -3,6 +3,7 @@
 import asyncio
 import json
 import resource
+import socket
 import string
 from dataclasses import replace
 from threading import Timer
@@ -24,6 +25,7 @@ from cutover.gateway.config import Limits, address_of, from_json, to_json
 from cutover.gateway.crew import Crew
 from cutover.gateway.descriptors import fitting
 from cutover.gateway.heads import HEAD_BYTES_MAX, HEADS_MAX, Heads
+from cutover.gateway.listen import listen
 from cutover.gateway.message import Answer, Request
 from cutover.gateway.outcomes import outcome_of
 from cutover.gateway.page import INTENTS, OUTCOMES, SLOTS, Page, cell_of
@@ -393,10 +395,24 @@ def test_a_configuration_survives_the_pipe_and_shows_no_secret(tmp_path):
         assert secret not in repr(made)
 
 
-@pytest.mark.parametrize("url", ["http://u:p@h", "https://h?x", "//h", "http://", "http://h/ x"])
-def test_addresses_that_hide_something_are_refused(url):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://u:p@h", "https://h?x", "//h", "http://", "http://h/ x", "http://a..b",
+        f"http://{'a' * 64}.example",
+    ],
+)  # fmt: skip
+def test_addresses_that_hide_something_or_can_never_be_found_are_refused(url):
     with pytest.raises(ValueError, match=r"http|neither"):
         address_of(url)
+
+
+def test_the_sockets_that_clients_connect_to_are_known_to_be_tcp():
+    """Without that asyncio's own loop leaves small answers to Nagle's algorithm."""
+    listeners = listen("127.0.0.1", 0, 2)
+    assert {listener.proto for listener in listeners} == {socket.IPPROTO_TCP}
+    for listener in listeners:
+        listener.close()
 
 
 def test_a_damaged_table_on_disk_stops_the_start(tmp_path):

@@ -510,3 +510,54 @@ async def test_what_a_client_sends_while_it_waits_is_not_taken(world):
     answer = await client.answer()
     assert (answer.status, answer.headers["connection"]) == (200, "close")
     client.writer.transport.abort()
+
+
+async def test_web_clients_that_ask_together_share_one_look_whoever_leaves(world):
+    node, first = await world.serving()
+    release = asyncio.Event()
+
+    async def slow(seen, writer):
+        await release.wait()
+
+    world.hetzner.misbehave = slow
+    world.hetzner.answer = whole(b'{"ready":true}')
+    await first.send(request("GET", "/api/agent"))
+    await until(lambda: world.hetzner.seen)
+    others = [await world.client(node) for _ in range(5)]
+    for other in others:
+        await other.send(request("GET", "/api/agent"))
+    last = await world.client(node)
+    await last.send(request("GET", "/ready"))
+    await last.answer()
+    await until(lambda: world.conductor.last().in_flight == 1, what="one look for all")
+    first.writer.transport.abort()
+    others[0].writer.transport.abort()
+    release.set()
+    for other in others[1:]:
+        answer = await other.answer()
+        assert (answer.status, answer.json()["status"]) == (200, "ok")
+        await other.send(request("GET", "/ready"))
+        assert (await other.answer()).status == 200
+    assert len(world.hetzner.seen) == 1
+
+
+async def test_a_look_that_the_gateway_had_no_room_for_says_nothing_about_the_plane(world):
+    node, client = await world.serving(limits=Limits(pool=1, read_seconds=1.0))
+    release = asyncio.Event()
+
+    async def slow(seen, writer):
+        await release.wait()
+
+    world.hetzner.misbehave = slow
+    await client.send(process())
+    await until(lambda: world.hetzner.seen)
+    other = await world.client(node)
+    await other.send(request("GET", "/api/agent"))
+    assert error_of(await other.answer()) == (503, "overloaded")
+    release.set()
+    await client.answer()
+    world.hetzner.misbehave = None
+    world.hetzner.answer = whole(b'{"ready":true}')
+    await other.send(request("GET", "/api/agent"))
+    answer = await other.answer()
+    assert (answer.status, answer.json()["status"]) == (200, "ok")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from cutover.evidence.outcome import Outcome
-from cutover.gateway.answers import encode, error_answer, json_answer
+from cutover.gateway.answers import RETRY_SECONDS, encode, error_answer, error_body, json_answer
 from cutover.gateway.asked import AgentBody, UnreadableError, read_agent
 from cutover.gateway.exchange import Exchange, IntentExchange, fate
 from cutover.gateway.message import Answer, Request
@@ -18,6 +18,7 @@ from cutover.runbook.intent import RISK_OF, Intent
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
+    from cutover.gateway.pool import PlanePool
 
 MENTION: Final = "@gitsplits "
 DEADLINE_MS: Final = 25_000
@@ -109,32 +110,68 @@ def take(board: "Board", client: "Client", request: Request, body: bytes) -> Non
 
 
 class StatusExchange(Exchange):
-    """A look at the active plane's `/ready` on behalf of a web client."""
+    """A look at the active plane's `/ready` on behalf of all web clients that ask meanwhile."""
+
+    __slots__ = ("_others", "_told")
+
+    def __init__(self, board: "Board", client: "Client", plane: "PlanePool") -> None:
+        super().__init__(board, client, plane, plane.ready, STATUS_DEADLINE_MS)
+        self._others: list[Client] = []
+        self._told: tuple[int, bytes] | None = None
+        board.looks[plane.name] = self
+
+    def join(self, client: "Client") -> None:
+        """One more client wants to know the same."""
+        self._others.append(client)
+
+    def client_left(self) -> None:
+        """The look goes on: others may wait for it, and the next will ask soon."""
+        self._client = None
 
     def render(self, answer: "Answer", body: bytes, close: bytes) -> bytes:
         """The plane's readiness in the web client's frame."""
-        try:
-            details = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            details = "the plane's answer is not JSON"
-        ready = answer.status == 200 and isinstance(details, dict) and details.get("ready") is True
-        return self._tell(ready, answer.status, details, close)
+        return self._say(self._judge(answer.status, body), close)
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
-        """The plane said nothing, so it is not ready."""
-        return self._tell(False, None, f"{outcome}: {detail}", close)
+        """The plane said nothing, so it is not ready; unless it was not even asked."""
+        return self._say(self._silent(outcome, detail), close)
 
     def risky(self) -> bool:
         """A look moves nothing."""
         return False
 
     def settle(self, outcome: Outcome) -> None:
-        """A look is not an intent; nothing is counted."""
+        """A look is not an intent, nothing is counted; but others may wait for it."""
+        self._tell_others(self._told or self._silent(outcome, "no answer"))
 
     def settle_answer(self, status: int, body: bytes) -> None:
-        """A look is not an intent; nothing is counted."""
+        """A look is not an intent, nothing is counted; but others may wait for it."""
+        self._tell_others(self._told or self._judge(status, body))
 
-    def _tell(self, ready: bool, status: int | None, details: object, close: bytes) -> bytes:
+    def _tell_others(self, told: tuple[int, bytes]) -> None:
+        self._board.looks.pop(self._pool.name, None)
+        for other in self._others:
+            if not other.gone():
+                other.reply(self._say(told, other.ending))
+
+    def _say(self, told: tuple[int, bytes], close: bytes) -> bytes:
+        self._told = told
+        return _status_answer(*told, close)
+
+    def _silent(self, outcome: Outcome, detail: str) -> tuple[int, bytes]:
+        if outcome is Outcome.SHED:  # says nothing about the plane
+            return 503, error_body(f"the plane was not asked: {detail}", "overloaded")
+        return self._frame(False, None, f"{outcome}: {detail}")
+
+    def _judge(self, status: int, body: bytes) -> tuple[int, bytes]:
+        try:
+            details = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            details = "the plane's answer is not JSON"
+        ready = status == 200 and isinstance(details, dict) and details.get("ready") is True
+        return self._frame(ready, status, details)
+
+    def _frame(self, ready: bool, status: int | None, details: object) -> tuple[int, bytes]:
         body = encode(
             {
                 "status": "ok" if ready else "degraded",
@@ -148,7 +185,7 @@ class StatusExchange(Exchange):
         until = self._board.loop.time() + STATUS_KEPT_SECONDS
         kept = (until, 200 if ready else 503, body)
         self._board.statuses[self._pool.name] = kept
-        return json_answer(kept[1], body, close)
+        return kept[1:]
 
 
 def take_status(
@@ -165,13 +202,20 @@ def take_status(
     plane = standing.active
     until, status, said = board.statuses.get(plane.name, (0.0, 503, b""))
     if until > board.loop.time():
-        client.reply(json_answer(status, said, client.ending))
+        client.reply(_status_answer(status, said, client.ending))
+    elif (look := board.looks.get(plane.name)) is not None:
+        look.join(client)
     elif board.in_flight >= board.limits.in_flight:
         client.say(503, "the gateway is at its limit", "overloaded")
     else:
-        exchange = StatusExchange(board, client, plane, plane.ready, STATUS_DEADLINE_MS)
+        exchange = StatusExchange(board, client, plane)
         client.exchange = exchange
         exchange.begin(False)
+
+
+def _status_answer(status: int, body: bytes, close: bytes) -> bytes:
+    retry = b"retry-after: %d\r\n" % RETRY_SECONDS if status == 503 else b""
+    return json_answer(status, body, retry + close)
 
 
 def _process_body(asked: AgentBody, text: str, author: str) -> bytes:

@@ -18,6 +18,7 @@ from cutover.gateway.tally import Tally
 from cutover.runbook.intent import Intent
 
 if TYPE_CHECKING:
+    from cutover.gateway.agent import StatusExchange
     from cutover.gateway.client import Client
     from cutover.gateway.exchange import Exchange
 
@@ -36,6 +37,7 @@ class Board:
         draining: no request is taken any more.
         in_flight: requests worked on.
         statuses: what `/api/agent` last said of a plane: until when it holds, status, body.
+        looks: at a plane's readiness that are under way, by the plane's name.
         deadlines_ms: by the value of an intent.
         now: loop time, as of the last sweep: exact enough for whatever waits, and free.
         outbox: what is to be written after the events at hand have been dealt with. Every write
@@ -63,6 +65,7 @@ class Board:
             name: PlanePool(name, config.planes[name], self) for name in sorted(config.planes)
         }
         self.statuses: dict[str, tuple[float, int, bytes]] = {}
+        self.looks: dict[str, StatusExchange] = {}
         self.deadlines_ms = {intent.value: config.deadline_ms(intent) for intent in Intent}
         self.clock = SystemClock()
         self.waits: dict[int, dict[Exchange, float]] = {}

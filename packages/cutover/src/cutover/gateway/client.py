@@ -96,6 +96,10 @@ class Client(Protocol):
         """Whether a request is arriving or being answered, or an answer still being taken."""
         return self._state in {READING, WORKING} or self.writing()
 
+    def gone(self) -> bool:
+        """Whether nobody is there to be answered."""
+        return self._transport.is_closing()
+
     def writing(self) -> bool:
         """Whether an answer is still being taken."""
         return self._transport.get_write_buffer_size() > 0

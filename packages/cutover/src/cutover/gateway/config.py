@@ -224,13 +224,17 @@ def address_of(url: str) -> Address:
     """Take an address apart.
 
     Raises:
-        ValueError: it is not http(s) with a host, or carries credentials, query or fragment.
+        ValueError: it is not http(s) with a proper host, or carries credentials, query or fragment.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"{url!r} is not http(s)://host")
     if parts.username or parts.query or parts.fragment or not url.isascii() or " " in url:
         raise ValueError(f"{url!r} must have neither credentials nor query nor fragment")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise ValueError(f"{parts.hostname!r} in {url!r} is no host name: {error}") from error
     tls = parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
     return Address(parts.hostname, port, tls, parts.netloc, parts.path.rstrip("/"))

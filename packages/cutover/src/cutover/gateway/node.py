@@ -47,6 +47,8 @@ def run(config: GatewayConfig) -> int:
     Raises:
         ConfigurationError: it cannot be started as configured; nothing is left running.
     """
+    for noisy in ("httpx", "httpcore"):  # a line for every poll and report says nothing
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     config = config.checked()
     config = replace(config, limits=fitting(config.limits, raise_limit()))
     store = Store(config.state_dir)

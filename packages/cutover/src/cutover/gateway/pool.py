@@ -112,6 +112,8 @@ class PlanePool:
                     exchange.shed("this gateway is out of file descriptors")
                     return
                 detail = str(error) or f"no connection in {self._limits.connect_seconds:g} s"
+            except UnicodeError as error:
+                detail = f"{self._address.host!r} is no name that can be looked up: {error}"
             else:
                 exchange.connected(upstream)
                 return
