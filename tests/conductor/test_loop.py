@@ -146,8 +146,11 @@ async def test_a_snapshot_that_fails_hides_no_decision():
     loop.engine._snapshot_due = 0
 
     def full(upto, data):
+        assert [e.seq for batch in told for e in batch][-1] == upto, "told before it is tried"
+        tries.append(upto)
         raise JournalError("the disk is full")
 
+    tries = []
     memory.save_snapshot = full
     work = asyncio.create_task(loop.run())
     waiting = asyncio.create_task(loop.wait_table(1, 1, 60_000))
@@ -155,6 +158,7 @@ async def test_a_snapshot_that_fails_hides_no_decision():
     assert loop.order(AbortOrder("ann", "stop")) == ""
     assert (await asyncio.wait_for(waiting, 5)).generation == 2
     await asyncio.wait_for(work, 5)
+    assert len(tries) == 1
     assert [e.seq for batch in told for e in batch] == [e.seq for e in memory.entries]
 
 
@@ -197,7 +201,7 @@ async def test_a_defect_that_no_report_brought_ends_the_loop():
         await work
     idle = Loop(loop.engine, 10, lambda _: None)
     with pytest.raises(ValueError, match="ours"):
-        await idle.run()
+        await asyncio.wait_for(idle.run(), 5)
 
 
 async def test_a_journal_that_is_held_for_a_moment_is_waited_for(monkeypatch):

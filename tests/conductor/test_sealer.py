@@ -50,7 +50,7 @@ def test_a_process_that_dies_is_no_archive(tmp_path, code):
 
 def test_a_stop_ends_it_at_once_and_for_good(tmp_path):
     """The thread that waits comes back, and nothing is started any more."""
-    sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
+    sleeper = (sys.executable, "-c", "import time; time.sleep(30)")
     sealer, told = Sealer(lambda: order(tmp_path), sleeper), []
 
     def wait():
@@ -59,11 +59,11 @@ def test_a_stop_ends_it_at_once_and_for_good(tmp_path):
         except CutoverError as error:
             told.append(str(error))
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     until("the process", lambda: sealer._child is not None)
     sealer.close()
-    thread.join(20)
+    thread.join(10)
     assert told
     assert told[0].startswith("sealing ended with -15")
     with pytest.raises(CutoverError, match="the conductor stops"):
