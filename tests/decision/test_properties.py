@@ -169,7 +169,8 @@ def test_state_does_not_grow_with_running_time() -> None:
     for _ in range(40):
         world.verdict = Verdict.VERIFIED
         world.advance(300_000)
-        world.run = msgspec.structs.replace(world.run, generation=world.run.generation + 1)
+        generation = world.run.generation + 1
+        world.run = msgspec.structs.replace(world.run, generation=generation, split={})
         world._obey()
     assert len(msgspec.json.encode(world.run)) < 12 * small
     assert all(
