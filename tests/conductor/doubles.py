@@ -159,6 +159,8 @@ class Peer:
 
     async def __aexit__(self, *_):
         self.server.close()
+        for _ in range(3):  # whoever was just accepted begins, so that it also ends
+            await asyncio.sleep(0)
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
