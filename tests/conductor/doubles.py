@@ -150,7 +150,6 @@ class Peer:
     def __init__(self, routes=None):
         self.routes = routes or {}
         self.seen = []
-        self._open = set()
 
     async def __aenter__(self):
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -159,14 +158,8 @@ class Peer:
 
     async def __aexit__(self, *_):
         self.server.close()
-        for _ in range(3):  # whoever was just accepted begins, so that it also ends
-            await asyncio.sleep(0)
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
 
     async def _serve(self, reader, writer):
-        self._open.add(asyncio.current_task())
         gone = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
         with contextlib.suppress(*gone):
             while True:
