@@ -353,6 +353,7 @@ def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> 
         gateway_token=read_token(data / GATEWAY_FILE),
         state_dir=gateway.state,
         report_every_ms=gateway.report_every_ms,
+        accept_run=gateway.accept_run,
         deadlines_ms={**DEADLINES_MS, **gateway.deadlines_ms},
     )
 

@@ -101,9 +101,11 @@ def _gateway_routes(
     gateway = [Depends(_role(tokens.is_gateway))]
 
     @api.get("/v1/table", dependencies=gateway)
-    async def table(_: Name, term: int = 0, generation: int = 0, wait_ms: int = 0) -> Response:
+    async def table(
+        _: Name, term: int = 0, generation: int = 0, wait_ms: int = 0, run: str = ""
+    ) -> Response:
         wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
-        new = await loop.wait_table(term, generation, wait)
+        new = await loop.wait_table(term, generation, wait, run[:64])
         return Response(status_code=204) if new is None else _json(new)
 
     @api.post("/v1/report", dependencies=gateway)

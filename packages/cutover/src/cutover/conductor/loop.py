@@ -213,21 +213,29 @@ class Loop:
         """Wait until new entries were journaled."""
         await self._changed.wait()
 
-    async def wait_table(self, term: int, generation: int, wait_ms: int) -> RoutingTable | None:
+    async def wait_table(
+        self, term: int, generation: int, wait_ms: int, run: str = ""
+    ) -> RoutingTable | None:
         """The table in force, as soon as it is another than the caller's; None after the wait.
+
+        Numbers of another run say nothing about this one's tables.
 
         Raises:
             ClosedError: the conductor stops; a wait would only delay it.
         """
         try:
             async with asyncio.timeout(wait_ms / 1000):
-                while (self._table.term, self._table.generation) == (term, generation):
+                while self._is_in_force(term, generation, run):
                     if self._released:
                         raise ClosedError("the conductor stops; go on with the table in force")
                     await self._changed.wait()
         except TimeoutError:
             return None
         return self._table
+
+    def _is_in_force(self, term: int, generation: int, run: str) -> bool:
+        same = (self._table.term, self._table.generation) == (term, generation)
+        return same and run in ("", self._table.run)
 
     def release(self) -> None:
         """Send everybody home who waits for a table."""

@@ -1,6 +1,6 @@
 """What a gateway node and the conductor say to each other, as it stands on the wire (JSON).
 
-    GET  /v1/table?node=N&term=T&generation=G&wait_ms=W   newer table, or 204 when none came in time
+    GET  /v1/table?node=N&run=R&term=T&generation=G&wait_ms=W   another table, or 204 when none came
     POST /v1/report                                       a NodeReport; answered 204
 
 Both carry `Authorization: Bearer <gateway token>`. Key proofs let the conductor see that a node

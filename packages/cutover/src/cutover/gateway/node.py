@@ -105,7 +105,10 @@ class Node:
             loop.add_signal_handler(number, self._stop.set)
         try:
             self._crew.start()
-            self._store.keep_address(url_of(self._listeners[0]), self._boot)
+            address = url_of(self._listeners[0])
+            self._store.keep_address(address, self._boot)
+            name, workers = self._config.node, self._config.workers
+            log.info("%s serves at %s with %s workers", name, address, workers)
             await self._serve()
             await self._wind_up()
         finally:
@@ -170,6 +173,7 @@ class Node:
                 "configuration it was made for, or another state directory"
             )
         self._put_in_force(table)
+        log.info("table %s from the disk is in force: %s", table.generation, table.stage)
 
     async def _subscribe(self) -> None:
         backoff, away = BACKOFF_FIRST_SECONDS, False
@@ -222,6 +226,7 @@ class Node:
         if fresh_run:
             self._begin_run()
         self._put_in_force(table)
+        log.info("table %s of term %s is in force: %s", table.generation, table.term, table.stage)
 
     def _put_in_force(self, table: RoutingTable) -> None:
         self._crew.harvest()  # before a slot is used anew
