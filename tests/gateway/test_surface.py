@@ -104,6 +104,8 @@ NOT_SERVED = [
     (HEAD + b"x: y\r\n" * 80 + b"\r\n", 431, "head_too_large"),
     (HEAD + b"x: " + b"y" * 40_000, 431, "head_too_large"),
     (b"GET /" + b"y" * 40_000, 431, "head_too_large"),
+    (HEAD + b"x: " + b"y" * 20_000 + b"\r\ncontent-length: 0\r\n\r\n", 431, "head_too_large"),
+    (b"GET /" + b"y" * 20_000 + b" HTTP/1.1\r\nhost: g\r\n\r\n", 431, "head_too_large"),
     (HEAD + b"idempotency-key: " + b"k" * 600 + b"\r\ncontent-length: 0\r\n\r\n", 400, "malformed"),
     (b"nonsense\r\n\r\n", 400, "malformed"),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed"),

@@ -46,7 +46,7 @@ class Envelope:
         except ApiError as error:
             answer = error_answer(error.status, error.code, error.text)
             await answer(scope, receive, dressed)
-        except Exception:
+        except Exception:  # the outermost door: logged whole, told to the caller as a bare 500
             logger().exception("request_broke", path=scope["path"])
             if begun():
                 raise  # half an answer is out; only closing the connection is honest

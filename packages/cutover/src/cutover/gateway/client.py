@@ -41,7 +41,8 @@ class Client(Protocol):
     """
 
     __slots__ = (
-        "_board", "_chunks", "_head_done", "_heads", "_parser", "_paused", "_received", "_request",
+        "_board", "_chunks", "_head_done", "_head_size", "_heads", "_parser", "_paused",
+        "_received", "_request",
         "_since", "_size", "_start", "_state", "_surface", "_transport", "ending",
         "exchange",
     )  # fmt: skip
@@ -194,6 +195,7 @@ class Client(Protocol):
             self._chunks = []
             self._size = 0
             self._head_done = False
+            self._head_size = 0
         else:
             self.ending = CLOSE
 
@@ -202,6 +204,7 @@ class Client(Protocol):
         if self._state == READING:
             request = self._request
             request.url += url
+            self._head_size += len(url)
             if request.url.startswith(WEBHOOK):
                 request.headers = []
 
@@ -211,6 +214,7 @@ class Client(Protocol):
             return
         request, name = self._request, name.lower()
         request.lines += 1
+        self._head_size += len(name) + len(value)
         if request.headers is not None:
             request.headers.append((name, value))
         kind = KIND.get(name)
@@ -228,6 +232,9 @@ class Client(Protocol):
         self._head_done = True
         request, limits = self._request, self._board.limits
         request.method = self._parser.get_method()
+        if self._head_size > limits.head_bytes:  # one read may bring more than a whole head
+            self._head_too_large()
+            return
         if self._parser.should_upgrade():
             self.refuse(400, "this server upgrades to no other protocol", "malformed")
             return
@@ -297,9 +304,13 @@ class Client(Protocol):
     def _check_size(self) -> None:
         limits = self._board.limits
         if not self._head_done and self._received > limits.head_bytes:
-            self.refuse(431, f"a head may have {limits.head_bytes} bytes", "head_too_large")
+            self._head_too_large()
         elif self._received > limits.head_bytes + FRAMING_FACTOR * limits.body_bytes:
             self.refuse(413, "the body's framing is larger than any body", "body_too_large")
+
+    def _head_too_large(self) -> None:
+        said = f"a head may have {self._board.limits.head_bytes} bytes"
+        self.refuse(431, said, "head_too_large")
 
     def _leave(self) -> None:
         """Say that no more is sent and let the client read on for a moment.

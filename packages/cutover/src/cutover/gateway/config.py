@@ -188,12 +188,14 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
+    # what a msgspec hook says of a type that it does not know
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 
 def _rich(kind: type, value: object) -> object:
     if issubclass(kind, Path) and isinstance(value, str):
         return Path(value)
+    # likewise
     raise NotImplementedError(f"{kind.__name__} has no JSON form")
 
 

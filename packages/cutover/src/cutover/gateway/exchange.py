@@ -12,6 +12,7 @@ Lines never crossed:
 3. The client gets its answer first; judging and counting come after.
 """
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from cutover.evidence.outcome import Outcome
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _PASSED = frozenset({b"content-type", b"content-encoding", b"retry-after"})
 
 
-class Exchange:
+class Exchange(ABC):
     """The part that all kinds of requests share.
 
     Args:
@@ -61,24 +62,24 @@ class Exchange:
 
     # what kinds differ in
 
+    @abstractmethod
     def render(self, answer: "Answer", body: bytes, close: bytes) -> bytes:
         """The client's answer, made from the plane's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
         """The client's answer when there is none from the plane."""
-        raise NotImplementedError
 
-    def sending(self) -> None:
+    def sending(self) -> None:  # noqa: B027 - most kinds have nothing to tell
         """The message is about to be sent; what may move money hears of it before that."""
 
+    @abstractmethod
     def settle(self, outcome: Outcome) -> None:
         """Count an end without an answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle_answer(self, status: int, body: bytes) -> None:
         """Judge and count an answer, which the client has already got."""
-        raise NotImplementedError
 
     # from the route
 

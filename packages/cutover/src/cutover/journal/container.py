@@ -49,6 +49,7 @@ _DIRECTORY_BYTES_MAX: Final = 4096
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _DATE: Final = 0x21  # _EPOCH as a zip file writes it
 _ATTRIBUTES: Final = 0o600 << 16
+# zipfile says NotImplementedError to a method of packing that it does not know
 _UNREADABLE: Final = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError,
     struct.error,
