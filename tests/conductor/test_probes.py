@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from conductor.doubles import DEMO, Scripted
+from cutover.conductor.attester import ReportedAttester
 from cutover.conductor.probes import Probes, every
 from cutover.evidence.observation import Attestation, CanaryRound, Readiness, Reference
 from cutover.evidence.planes import Answer
@@ -50,7 +51,8 @@ class World:
         self.planes = [Scripted("hetzner"), Scripted("phala")]
         self.facts = []
         self.reference = reference
-        self.probes = Probes(DEMO, self.planes, reference, self.submit)
+        attester = ReportedAttester(self.planes[1], DEMO.attestation_gate().evidence)
+        self.probes = Probes(DEMO, self.planes, attester, reference, self.submit)
 
     async def submit(self, fact):
         self.facts.append((asyncio.get_running_loop().time(), fact))

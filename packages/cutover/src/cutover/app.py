@@ -18,6 +18,7 @@ from cutover import __version__
 from cutover.clock import ObservedClock, SystemClock, suspended_ms
 from cutover.conductor.address import conductor_url, url_of
 from cutover.conductor.api import build_api
+from cutover.conductor.attester import ReportedAttester
 from cutover.conductor.chain_lookup import NearChain
 from cutover.conductor.cleanse import Cleanser
 from cutover.conductor.config import GatewayAccess, PlaneAccess
@@ -227,6 +228,7 @@ def _parts(
         probes=Probes(
             runbook,
             planes,
+            ReportedAttester(planes[1], runbook.attestation_gate().evidence),
             HttpReference(url, client) if url else None,
             loop.submit,
             lambda name: loop.engine.run.plane(name).identity,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cutover.decision.fact import Entry, Fact
-from cutover.evidence.observation import PostCheckSeen, PreconditionSeen
+from cutover.evidence.observation import Attestation, PostCheckSeen, PreconditionSeen
 from cutover.evidence.planes import Answer
 from cutover.runbook.gate import Check, PostCheckName
 
@@ -27,6 +27,14 @@ class PlaneClient(Protocol):
 
     async def process(self, text: str, deadline_ms: int, *, idempotency_key: str = "") -> Answer:
         """Execute a text on the plane itself, past the gateway."""
+        ...
+
+
+class Attester(Protocol):
+    """Who finds out what the candidate is."""
+
+    async def look(self, deadline_ms: int) -> Attestation:
+        """One verdict within the deadline, milliseconds; what cannot be told is a verdict, too."""
         ...
 
 

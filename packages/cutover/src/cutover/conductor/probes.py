@@ -10,10 +10,10 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from cutover.conductor.ports import PlaneClient, Reference
+from cutover.conductor.ports import Attester, PlaneClient, Reference
 from cutover.decision.fact import Fact
 from cutover.evidence import observation as seen
-from cutover.evidence.planes import Answer, read_attestation, read_canary, read_readiness
+from cutover.evidence.planes import Answer, read_canary, read_readiness
 from cutover.runbook.document import Runbook
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class Probes:
     Args:
         runbook: cadence and deadlines.
         planes: fallback first.
+        attester: looks at what the candidate is.
         reference: our own connectivity, None when none is configured.
         submit: where observations go.
         identity: what is known of a plane now; a verdict is about what it was when it was asked.
@@ -53,6 +54,7 @@ class Probes:
         self,
         runbook: Runbook,
         planes: Sequence[PlaneClient],
+        attester: Attester,
         reference: Reference | None,
         submit: Submit,
         identity: Callable[[str], str] = lambda _: "",
@@ -60,6 +62,7 @@ class Probes:
         self._timing = runbook.timing
         self._runbook = runbook
         self._planes = planes
+        self._attester = attester
         self._reference = reference
         self._reference_ok = True
         self._submit = submit
@@ -122,11 +125,8 @@ class Probes:
             await self._submit(seen.CanaryRound(scheduled=True, verdicts=tuple(verdicts)))
 
     async def attestation(self) -> None:
-        """One look at what the candidate says it is."""
-        candidate = next(p for p in self._planes if p.name == self._runbook.candidate)
-        health = await candidate.get("/health", self._timing.attestation_deadline_ms)
-        needed = self._runbook.attestation_gate().evidence
-        await self._submit(read_attestation(candidate.name, health, needed))
+        """One look at what the candidate is."""
+        await self._submit(await self._attester.look(self._timing.attestation_deadline_ms))
 
     async def reference(self, reference: Reference) -> None:
         """One look at our own connectivity; journaled while it fails, and when it recovers."""
