@@ -1,0 +1,1 @@
+"""Virtual time, simulated machines and the network between them."""

@@ -1,0 +1,174 @@
+"""asyncio in virtual time: when every task waits, the clock jumps to what is due next.
+
+One thread, no file descriptor, no real time: the order of everything follows from the order in
+which it was asked for. When nothing is due and somebody still waits, that is a hang, and an error
+that names who waits. Nothing in here knows the project: it is asyncio, with another clock and with
+`Host`s whose callbacks can be held or dropped.
+"""
+
+import asyncio
+import math
+import selectors
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from cutover.errors import CutoverError
+from cutover.simulator.kernel.host import HOST, Host
+
+if TYPE_CHECKING:
+    from cutover.simulator.kernel.network import Network
+
+TICKS_A_SECOND: Final = 1_000_000
+"""Time is whole microseconds, so that sums of steps do not drift apart from what was asked."""
+
+WAITING_SHOWN: Final = 20
+
+
+class HangError(CutoverError):
+    """Every task waits for something that will never come."""
+
+
+class _Jump(selectors.BaseSelector):
+    """Instead of waiting for files, of which there are none, moves the clock."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+        self._known: dict[int, selectors.SelectorKey] = {}
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        number = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        key = self._known[number] = selectors.SelectorKey(fileobj, number, events, data)
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._known.pop(fileobj if isinstance(fileobj, int) else fileobj.fileno())
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._known
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise HangError(waiting())
+        if timeout > 0:
+            self.ticks += max(1, math.ceil(timeout * TICKS_A_SECOND))
+        return []
+
+
+def waiting() -> str:
+    """Who waits, and where in the code."""
+    tasks = sorted(asyncio.all_tasks(asyncio.get_running_loop()), key=lambda task: task.get_name())
+    lines = [f"  {task.get_name()}: {_place(task)}" for task in tasks[:WAITING_SHOWN]]
+    more = f"\n  and {len(tasks) - WAITING_SHOWN} more" if len(tasks) > WAITING_SHOWN else ""
+    return "nothing is due, and these wait for ever:\n" + "\n".join(lines) + more
+
+
+def _place(task: "asyncio.Task[Any]") -> str:
+    frames = task.get_stack(limit=1)
+    if not frames:
+        return "at its end"
+    code = frames[-1].f_code
+    return f"{code.co_qualname} ({code.co_filename.rsplit('/', 1)[-1]}:{frames[-1].f_lineno})"
+
+
+class _OfHost:
+    """A callback that its host may hold or drop."""
+
+    __slots__ = ("_args", "_callback", "_context", "_host", "handle")
+
+    def __init__(
+        self,
+        host: Host,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        context: Context | None,
+    ) -> None:
+        self._host = host
+        self._context = copy_context() if context is None else context
+        self._callback = callback
+        self._args = args
+        self.handle: asyncio.Handle | None = None
+
+    def __call__(self) -> None:
+        host, handle = self._host, self.handle
+        if not host.alive or (handle is not None and handle.cancelled()):
+            return
+        if host.paused:
+            host.hold(self._late)
+            return
+        self._callback(*self._args)
+
+    def _late(self) -> None:
+        """Queue it again; not at once, since what is held has an order."""
+        asyncio.get_running_loop().call_soon(self, context=self._context)
+
+
+class SimulationLoop(asyncio.SelectorEventLoop):
+    """The loop of one simulation.
+
+    Attributes:
+        network: serves `create_connection` and `create_server`; set before either is used.
+    """
+
+    network: "Network"
+
+    def __init__(self) -> None:
+        self._jump = _Jump()
+        super().__init__(self._jump)
+        self.defects: list[dict[str, Any]] = []
+        self.set_exception_handler(lambda _, context: self.defects.append(context))
+
+    def time(self) -> float:
+        """Seconds since the simulation began."""
+        return self._jump.ticks / TICKS_A_SECOND
+
+    def now_ms(self) -> int:
+        """Whole milliseconds since the simulation began."""
+        return self._jump.ticks // 1_000
+
+    def call_soon(  # type: ignore[override]  # asyncio ties the callback to its arguments
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As asyncio's, on behalf of the context's host."""
+        host = HOST.get() if context is None else context.get(HOST)
+        if host is None or isinstance(callback, _OfHost):
+            return super().call_soon(callback, *args, context=context)
+        wrapped = _OfHost(host, callback, args, context)
+        wrapped.handle = super().call_soon(wrapped, context=context)
+        return wrapped.handle
+
+    def call_at(  # type: ignore[override]  # as above
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's, on behalf of the context's host."""
+        host = HOST.get() if context is None else context.get(HOST)
+        if host is None:
+            return super().call_at(when, callback, *args, context=context)
+        wrapped = _OfHost(host, callback, args, context)
+        handle = wrapped.handle = super().call_at(when, wrapped, context=context)
+        return handle
+
+    def run_in_executor(self, executor: Any, func: Any, *_: Any) -> Any:  # type: ignore[override]  # it refuses
+        """Refused: what threads do has no place in an order of events.
+
+        Raises:
+            CutoverError: always.
+        """
+        raise CutoverError(f"{func!r} wants a thread ({executor}); a simulation has none")
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None,
+                                **options: Any) -> Any:  # fmt: skip
+        """Connect to a simulated server by its name."""
+        del options  # addresses and TLS belong to real networks
+        return await self.network.connect(protocol_factory, str(host), int(port))
+
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None,
+                            **options: Any) -> Any:  # fmt: skip
+        """Listen under a name."""
+        del options
+        return self.network.listen(protocol_factory, str(host), int(port))
+
+
+def current() -> SimulationLoop:
+    """The running loop of a simulation."""
+    return cast("SimulationLoop", asyncio.get_running_loop())

@@ -1,0 +1,179 @@
+"""The network of a simulation: streams of bytes, and calls with an answer, between named hosts.
+
+Streams are asyncio transports, so that protocols of the product run over them unchanged. Calls are
+for what the product has behind a port of its own: a request, its handling on the other host, an
+answer. Both take time, break when a host dies, and wait while the weather keeps them apart.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from cutover.simulator.kernel.host import HOST, Host
+from cutover.simulator.kernel.loop import SimulationLoop
+from cutover.simulator.kernel.stream import Stream
+from cutover.simulator.kernel.weather import Weather
+
+T = TypeVar("T")
+OUTSIDE: Final = "outside"
+"""Where code runs that belongs to no host: clients on the internet."""
+
+
+class Listener:
+    """A name that can be connected to."""
+
+    def __init__(self, network: "Network", factory: Callable[[], asyncio.BaseProtocol],
+                 address: tuple[str, int]) -> None:  # fmt: skip
+        self.factory = factory
+        self.host = HOST.get()
+        self._network = network
+        self._address = address
+        if self.host is not None:
+            self.host.on_death(self.close)
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._network.forget(self._address, self)
+
+    async def wait_closed(self) -> None:
+        """Nothing to wait for."""
+
+    async def serve_forever(self) -> None:
+        """Serve until cancelled."""
+        await self._network.loop.create_future()
+
+
+class Network:
+    """Everything that is between hosts.
+
+    Args:
+        loop: of the simulation.
+        weather: what happens to messages.
+    """
+
+    def __init__(self, loop: SimulationLoop, weather: Weather) -> None:
+        self.weather = weather
+        self.loop = loop
+        self._listeners: dict[tuple[str, int], Listener] = {}
+        self._streams: list[Stream] = []
+        self._changed = asyncio.Event()
+
+    def listen(self, factory: Callable[[], asyncio.BaseProtocol], name: str, port: int) -> Listener:
+        """Take connections under a name.
+
+        Raises:
+            OSError: somebody does already.
+        """
+        address = (name, port)
+        if address in self._listeners:
+            raise OSError(98, f"{name}:{port} is taken")
+        listener = self._listeners[address] = Listener(self, factory, address)
+        return listener
+
+    def forget(self, address: tuple[str, int], listener: Listener) -> None:
+        """A listener has closed."""
+        if self._listeners.get(address) is listener:
+            del self._listeners[address]
+
+    async def connect(
+        self, factory: Callable[[], asyncio.BaseProtocol], name: str, port: int
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Connect from the current host.
+
+        Raises:
+            ConnectionRefusedError: nobody listens there.
+        """
+        here = _here()
+        await self.pass_between(here, name)
+        listener = self._listeners.get((name, port))
+        if listener is None or (listener.host is not None and not listener.host.alive):
+            raise ConnectionRefusedError(111, f"nobody listens at {name}:{port}")
+        near, far = Stream.pair(self, (here, HOST.get()), (name, listener.host))
+        self._streams = [known for known in self._streams if not known.is_closing()]
+        self._streams.append(near)
+        far.accept(listener.factory)
+        await asyncio.sleep(self.weather.delay_s(name, here))
+        if near.is_closing():
+            raise ConnectionResetError(104, f"{name}:{port} closed the connection at once")
+        protocol = factory()
+        near.begin(protocol)
+        return near, protocol
+
+    async def pass_between(self, one: str, other: str) -> None:
+        """Take as long as a message takes; for ever while the two are cut off."""
+        while self.weather.cut(one, other):
+            await self._changed.wait()
+        await asyncio.sleep(self.weather.delay_s(one, other))
+
+    def weather_changed(self) -> None:
+        """Let what was cut off try again."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        for stream in list(self._streams):
+            stream.retry()
+
+    def reset_between(self, one: str, other: str) -> None:
+        """Break every connection between two hosts."""
+        for stream in list(self._streams):
+            if stream.between(one, other):
+                stream.reset()
+
+    async def call(self, host: Host | None, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Have something done on another host and wait for what comes of it.
+
+        Args:
+            host: that does it; None while nobody runs there.
+            name: of the place.
+            ask: is run there, in its own task.
+
+        Raises:
+            ConnectionRefusedError: nobody runs there.
+            ConnectionResetError: it died meanwhile, or the message was lost.
+        """
+        here = _here()
+        await self.pass_between(here, name)
+        if host is None or not host.alive:
+            raise ConnectionRefusedError(111, f"nobody listens at {name}")
+        if self.weather.lost(here, name):
+            raise ConnectionResetError(104, f"the request to {name} was lost")
+        if self.weather.copied(here, name):
+            host.start(_alone(ask), f"a copy of a call from {here}")
+        answer: T = await self._on(host, name, ask)
+        await self.pass_between(name, here)
+        if self.weather.lost(here, name):
+            raise ConnectionResetError(104, f"the answer of {name} was lost")
+        return answer
+
+    async def _on(self, host: Host, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        done: asyncio.Future[T] = self.loop.create_future()
+
+        def died() -> None:
+            if not done.done():
+                done.set_exception(ConnectionResetError(104, f"{name} closed the connection"))
+
+        host.on_death(died)
+        host.start(_into(done, ask), f"call from {_here()}")
+        return await done
+
+
+async def _into(done: "asyncio.Future[T]", ask: Callable[[], Awaitable[T]]) -> None:
+    try:
+        answer = await ask()
+    except Exception as error:  # noqa: BLE001 - it is the caller's to deal with
+        if not done.done():
+            done.set_exception(error)
+    else:
+        if not done.done():
+            done.set_result(answer)
+
+
+async def _alone(ask: Callable[[], Awaitable[Any]]) -> None:
+    # Nobody asked for a copy, so nobody hears how it ended.
+    with contextlib.suppress(Exception):
+        await ask()
+
+
+def _here() -> str:
+    host = HOST.get()
+    return host.name if host is not None else OUTSIDE
