@@ -13,6 +13,7 @@ import pytest
 from conductor.doubles import engine
 from cutover.conductor.api import ENTRIES_MAX, ORDER_BYTES_MAX, build_api
 from cutover.conductor.credentials import Tokens
+from cutover.conductor.desk import Desk
 from cutover.conductor.listener import listen
 from cutover.conductor.loop import Loop
 from cutover.conductor.nodes import Nodes
@@ -45,7 +46,8 @@ class Api:
         self.loop = Loop(heart, 500, lambda _: None)
         self.loop.begin([Started(1, "boot-1", 0)])
         self.nodes = Nodes(heart._clock, 3_000, self.loop.submit, ())
-        self.app = build_api(self.loop, self.nodes, TOKENS, KEYS, self.read)
+        desk = Desk(self.loop, self.nodes, KEYS)
+        self.app = build_api(self.loop, desk, TOKENS, self.read)
         self.listener = listen("127.0.0.1", 0, folder)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
@@ -283,6 +285,22 @@ async def test_a_report_of_an_unknown_plane_is_a_400(api):
     assert is_error(answer, 400, "bad_request")
     assert "a|b" in answer.json()["error"]
     assert (await api.ask("POST", "/v1/report", GATEWAY, content=said())).status_code == 204
+
+
+async def test_a_report_that_no_rule_can_fold_is_a_400(api, monkeypatch):
+    """The node is told so, nobody else's fault is made of it, and the conductor goes on."""
+    real = api.loop.engine.advance
+
+    def advance(facts):
+        if any(isinstance(fact, GatewayReport) for fact in facts):
+            raise ValueError("too many values")
+        return real(facts)
+
+    monkeypatch.setattr(api.loop.engine, "advance", advance)
+    answer = await api.ask("POST", "/v1/report", GATEWAY, content=said())
+    assert is_error(answer, 400, "bad_request")
+    assert "no rule takes it" in answer.json()["error"]
+    assert (await api.order(HoldOrder("ann", "looking"))).status_code == 200
 
 
 async def test_entries_are_read_in_bounded_pages(api):

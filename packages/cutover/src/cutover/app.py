@@ -29,6 +29,7 @@ from cutover.conductor.credentials import (
     read_or_make,
     read_token,
 )
+from cutover.conductor.desk import Desk
 from cutover.conductor.engine import Engine
 from cutover.conductor.gatherer import Gatherer
 from cutover.conductor.inspector import PlaneInspector
@@ -236,7 +237,9 @@ def _parts(
         gatherer=Gatherer(
             runbook, loop, planes[1], settings.texts(), chain, inspector, clock.wall_ms
         ),
-        api=build_api(loop, nodes, tokens, keys, lambda after: _entries(journal.path, after)),
+        api=build_api(
+            loop, Desk(loop, nodes, keys), tokens, lambda after: _entries(journal.path, after)
+        ),
         listener=listen(settings.conductor.host, settings.conductor.port, journal.path.parent),
         data=settings.conductor.data,
     )

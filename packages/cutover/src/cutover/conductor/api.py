@@ -7,50 +7,38 @@ Bodies are bounded before they are parsed.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from cutover.conductor.credentials import Tokens
+from cutover.conductor.desk import UNREADABLE, Desk, UnreadableError
 from cutover.conductor.loop import ClosedError, DefectError, Loop
-from cutover.conductor.nodes import Nodes
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry
 from cutover.errors import CutoverError
-from cutover.evidence.wire import (
-    NODE_PATTERN,
-    REPORT_BYTES_MAX,
-    TABLE_WAIT_MS_MAX,
-    parse_report,
-)
+from cutover.evidence.wire import REPORT_BYTES_MAX
 
 ORDER_BYTES_MAX: Final = 8 * 1024
 ENTRIES_MAX: Final = 200
 _CODES: Final = {
     401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large",
 }  # fmt: skip
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
-"""What a body can make of its reader; the last by key proofs in letters beyond ASCII."""
 
 Entries = Callable[[int], Iterator[Entry]]
-Name = Annotated[str, Query(alias="node", pattern=NODE_PATTERN)]
-"""Who asks for a table; it is no sign of life, which only a report is."""
 
 
-def build_api(
-    loop: Loop, nodes: Nodes, tokens: Tokens, keys: dict[str, str], entries: Entries
-) -> FastAPI:
+def build_api(loop: Loop, desk: Desk, tokens: Tokens, entries: Entries) -> FastAPI:
     """The API over a running loop.
 
     Args:
         loop: the conductor's loop.
-        nodes: told when a node reports.
+        desk: where gateway nodes ask and report.
         tokens: who may do what.
-        keys: plane name to key, to compare key proofs with.
         entries: reads journal entries after a number.
     """
     api = FastAPI(
@@ -59,10 +47,12 @@ def build_api(
     )  # fmt: skip
     api.add_exception_handler(StarletteHTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(UnreadableError, _not_taken)
+    api.add_exception_handler(DefectError, _not_taken)
     api.add_exception_handler(CutoverError, _unavailable)
     api.add_exception_handler(Exception, _defect)
     _operator_routes(api, loop, tokens, entries)
-    _gateway_routes(api, loop, nodes, tokens, keys)
+    _gateway_routes(api, desk, tokens)
     return api
 
 
@@ -87,7 +77,7 @@ def _operator_routes(api: FastAPI, loop: Loop, tokens: Tokens, entries: Entries)
         body = await _bounded(request, ORDER_BYTES_MAX)
         try:
             command: Command = msgspec.json.decode(body, type=Command)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise HTTPException(400, f"not an order: {error}") from error
         refused = loop.engine.refusal(command) if dry_run else loop.order(command)
         if refused:
@@ -95,30 +85,19 @@ def _operator_routes(api: FastAPI, loop: Loop, tokens: Tokens, entries: Entries)
         return _json(loop.engine.status())
 
 
-def _gateway_routes(
-    api: FastAPI, loop: Loop, nodes: Nodes, tokens: Tokens, keys: dict[str, str]
-) -> None:
+def _gateway_routes(api: FastAPI, desk: Desk, tokens: Tokens) -> None:
     gateway = [Depends(_role(tokens.is_gateway))]
 
     @api.get("/v1/table", dependencies=gateway)
     async def table(
-        _: Name, term: int = 0, generation: int = 0, wait_ms: int = 0, run: str = ""
+        node: str, term: int = 0, generation: int = 0, wait_ms: int = 0, run: str = ""
     ) -> Response:
-        wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
-        new = await loop.wait_table(term, generation, wait, run[:64])
+        new = await desk.table(node, run, term, generation, wait_ms)
         return Response(status_code=204) if new is None else _json(new)
 
     @api.post("/v1/report", dependencies=gateway)
     async def report(request: Request) -> Response:
-        body = await _bounded(request, REPORT_BYTES_MAX)
-        try:
-            seen = parse_report(body, keys)
-        except _UNREADABLE as error:
-            raise HTTPException(400, f"not a report: {error}") from error
-        try:
-            await nodes.reported(seen)
-        except DefectError as error:
-            raise HTTPException(400, str(error)) from error
+        await desk.report(await _bounded(request, REPORT_BYTES_MAX))
         return Response(status_code=204)
 
 
@@ -157,6 +136,10 @@ async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for this class
     code = _CODES.get(error.status_code, "bad_request")
     return _error(error.status_code, code, str(error.detail))
+
+
+async def _not_taken(_: Request, error: Exception) -> Response:
+    return _error(400, "bad_request", str(error))
 
 
 async def _unavailable(_: Request, error: Exception) -> Response:

@@ -1,0 +1,74 @@
+"""What a gateway node asks of a conductor, whatever carries the question: a table, and an ear.
+
+The control API translates it into HTTP; whoever has another way of carrying asks here directly.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from cutover.conductor.loop import Loop
+from cutover.conductor.nodes import Nodes
+from cutover.errors import CutoverError
+from cutover.evidence.wire import NODE_PATTERN, TABLE_WAIT_MS_MAX, parse_report
+from cutover.routing.table import RoutingTable
+
+RUN_CHARS_MAX: Final = 64
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
+"""What a body can make of its reader; the last by key proofs in letters beyond ASCII."""
+
+
+class UnreadableError(CutoverError):
+    """What was said is nothing that a node says; nothing of it is kept."""
+
+
+class Desk:
+    """Serves the nodes of one conductor.
+
+    Args:
+        loop: has the table in force.
+        nodes: told when a node reports.
+        keys: plane name to key, to compare key proofs with.
+    """
+
+    def __init__(self, loop: Loop, nodes: Nodes, keys: Mapping[str, str]) -> None:
+        self._loop = loop
+        self._nodes = nodes
+        self._keys = dict(keys)
+
+    async def table(
+        self, node: str, run: str, term: int, generation: int, wait_ms: int
+    ) -> RoutingTable | None:
+        """The table in force, as soon as it is another than the node's; None after the wait.
+
+        Args:
+            node: who asks; that is no sign of life, which only a report is.
+            run: whose table the node has; empty when it does not tell.
+            term: of the node's table.
+            generation: of the node's table.
+            wait_ms: how long it would wait, milliseconds; at most TABLE_WAIT_MS_MAX counts.
+
+        Raises:
+            UnreadableError: no node has such a name.
+            ClosedError: the conductor stops.
+        """
+        if not re.fullmatch(NODE_PATTERN, node):
+            raise UnreadableError(f"node {node[:80]!r}, expected one that matches {NODE_PATTERN}")
+        wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
+        return await self._loop.wait_table(term, generation, wait, run[:RUN_CHARS_MAX])
+
+    async def report(self, body: bytes) -> None:
+        """Take a NodeReport in JSON; returns once whatever it says anew is durable.
+
+        Raises:
+            UnreadableError: it is no report, or says what no node can.
+            DefectError: no rule can fold it.
+            ClosedError: it was not journaled, and will not be.
+        """
+        try:
+            seen = parse_report(body, self._keys)
+        except UNREADABLE as error:
+            raise UnreadableError(f"not a report: {error}") from error
+        await self._nodes.reported(seen)
