@@ -2,11 +2,16 @@
 
 import pytest
 
+from cutover import __version__
+from cutover.decision.ahead import next_decision
 from cutover.decision.command import DisarmOrder, HoldOrder, WaiveOrder
 from cutover.decision.fact import Entry, Fact
+from cutover.decision.fold import apply
 from cutover.decision.kinds import RollBack
 from cutover.decision.replay import Divergence, replay
-from cutover.evidence.observation import Snapshot, Started, Verdict
+from cutover.decision.run import Run
+from cutover.decision.stored import digest
+from cutover.evidence.observation import Adopted, Snapshot, Started, Verdict
 from cutover.runbook.gate import Check
 from cutover.runbook.load import load_text
 from decision.invariants import Lines
@@ -74,3 +79,20 @@ def test_a_journal_that_ends_before_a_move_that_was_due_diverges() -> None:
     assert wrong.seq == cut + 1
     assert "RollBack" in wrong.expected
     assert told(world) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "sha256", "same"),
+    [(__version__, "", True), (__version__, "00" * 32, False), ("0.0.9", "00" * 32, True)],
+)
+def test_the_digest_that_a_conductor_binds_is_judged(version: str, sha256: str, same: bool) -> None:
+    """What this version stores must be the state; the form of another version is its own."""
+    text = RUNBOOK.text
+    first = Entry(1, 0, 0, Adopted("run-1", text, "", {"cutover": version}))
+    run = apply(RUNBOOK, Run(id="run-1"), first)
+    hold = next_decision(RUNBOOK, run, 0)
+    assert hold is not None
+    entries = [first, Entry(2, 0, 0, hold)]
+    run = apply(RUNBOOK, run, entries[1])
+    entries.append(Entry(3, 0, 0, Snapshot(2, sha256 or digest(run))))
+    assert (replay(entries, lambda _: RUNBOOK).divergence is None) is same

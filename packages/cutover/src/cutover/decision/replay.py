@@ -1,11 +1,11 @@
 """Proves that today's code decides as the journal says, from the journal alone."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import get_args
 
 import msgspec
 
+from cutover import __version__
 from cutover.decision.ahead import next_decision
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry
@@ -13,6 +13,7 @@ from cutover.decision.fold import apply
 from cutover.decision.kinds import Decision, Hold
 from cutover.decision.orders import refusal
 from cutover.decision.run import Run
+from cutover.decision.stored import digest
 from cutover.evidence.observation import Adopted, Snapshot, Started
 from cutover.runbook.document import Runbook
 
@@ -55,13 +56,15 @@ def replay(entries: Iterable[Entry], load: Callable[[str], Runbook]) -> Replayed
     runbook: Runbook | None = None
     decisions = 0
     due: Decision | None = None
+    ours = False
     for entry in entries:
         if isinstance(entry.fact, Adopted) and run is None:
             runbook, run = load(entry.fact.runbook), Run(id=entry.fact.run)
+            ours = entry.fact.versions.get("cutover") == __version__
         if run is None or runbook is None:
             first = Divergence(entry.seq, _name(entry), "Adopted as the first entry")
             return Replayed(None, decisions, first)
-        if wrong := _check(runbook, run, entry, due):
+        if wrong := _check(runbook, run, entry, due, ours=ours):
             return Replayed(run, decisions, wrong)
         decisions += isinstance(entry.fact, _DECISIONS)
         run = apply(runbook, run, entry)
@@ -76,7 +79,9 @@ def _moves(due: Decision | None) -> bool:
     return due is not None and not isinstance(due, Hold)
 
 
-def _check(runbook: Runbook, run: Run, entry: Entry, due: Decision | None) -> Divergence | None:
+def _check(
+    runbook: Runbook, run: Run, entry: Entry, due: Decision | None, *, ours: bool
+) -> Divergence | None:
     if entry.seq != run.seq + 1 or entry.at_ms < run.at:
         seen = f"entry {entry.seq} at {entry.at_ms} ms"
         return Divergence(entry.seq, seen, f"entry {run.seq + 1}, at {run.at} ms or later")
@@ -89,14 +94,16 @@ def _check(runbook: Runbook, run: Run, entry: Entry, due: Decision | None) -> Di
         return Divergence(entry.seq, _name(entry), _words(expected))
     if _moves(due) and run.seq > 0:
         return Divergence(entry.seq, _name(entry), _words(due))
-    seen, could = _unwritable(runbook, run, entry)
+    seen, could = _unwritable(runbook, run, entry, ours=ours)
     return Divergence(entry.seq, seen, could) if could else None
 
 
-def _unwritable(runbook: Runbook, run: Run, entry: Entry) -> tuple[str, str]:
+def _unwritable(runbook: Runbook, run: Run, entry: Entry, *, ours: bool) -> tuple[str, str]:
     """What a fact says and what a conductor could have written in its place; empty when it could.
 
-    Who can rewrite the whole chain can make its hashes right; the rules still have to hold.
+    Who can rewrite the whole chain can make its hashes right; the rules still have to hold. The
+    digest of a state is judged only in a run that this version began (`ours`): another version may
+    store the same state in another form.
     """
     fact = entry.fact
     if isinstance(fact, _COMMANDS):
@@ -105,10 +112,9 @@ def _unwritable(runbook: Runbook, run: Run, entry: Entry) -> tuple[str, str]:
     if isinstance(fact, Started) and fact.term != run.term + 1:
         return f"Started in term {fact.term}", f"term {run.term + 1}"
     if isinstance(fact, Snapshot):
-        state = msgspec.json.encode(run, order="deterministic")
-        told, true = (fact.upto, fact.sha256), (run.seq, hashlib.sha256(state).hexdigest())
-        if told != true:
-            seen, expected = (f"entry {upto}, {digest[:16]}" for upto, digest in (told, true))
+        true = (run.seq, digest(run) if ours else fact.sha256)
+        if (told := (fact.upto, fact.sha256)) != true:
+            seen, expected = (f"entry {upto}, {sha[:16]}" for upto, sha in (told, true))
             return f"Snapshot of {seen}", expected
     return "", ""
 
