@@ -12,12 +12,14 @@ from typing import Any, Final
 import msgspec
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from cutover.conductor.credentials import Tokens
 from cutover.conductor.desk import UNREADABLE, Desk, UnreadableError
 from cutover.conductor.loop import ClosedError, DefectError, Loop
+from cutover.crashpoint import crashpoint
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry
 from cutover.errors import CutoverError
@@ -93,12 +95,18 @@ def _gateway_routes(api: FastAPI, desk: Desk, tokens: Tokens) -> None:
         node: str, term: int = 0, generation: int = 0, wait_ms: int = 0, run: str = ""
     ) -> Response:
         new = await desk.table(node, run, term, generation, wait_ms)
-        return Response(status_code=204) if new is None else _json(new)
+        answer = Response(status_code=204) if new is None else _json(new)
+        answer.background = BackgroundTask(_table_served)
+        return answer
 
     @api.post("/v1/report", dependencies=gateway)
     async def report(request: Request) -> Response:
         await desk.report(await _bounded(request, REPORT_BYTES_MAX))
         return Response(status_code=204)
+
+
+async def _table_served() -> None:
+    crashpoint("table.serve.after")
 
 
 def _role(admits: Callable[[str], bool]) -> Callable[[Request], Awaitable[None]]:

@@ -11,6 +11,7 @@ import msgspec
 
 from cutover.conductor.loop import Loop
 from cutover.conductor.nodes import Nodes
+from cutover.crashpoint import crashpoint
 from cutover.errors import CutoverError
 from cutover.evidence.wire import NODE_PATTERN, TABLE_WAIT_MS_MAX, parse_report
 from cutover.routing.table import RoutingTable
@@ -57,7 +58,9 @@ class Desk:
         if not re.fullmatch(NODE_PATTERN, node):
             raise UnreadableError(f"node {node[:80]!r}, expected one that matches {NODE_PATTERN}")
         wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
-        return await self._loop.wait_table(term, generation, wait, run[:RUN_CHARS_MAX])
+        table = await self._loop.wait_table(term, generation, wait, run[:RUN_CHARS_MAX])
+        crashpoint("table.serve.before")
+        return table
 
     async def report(self, body: bytes) -> None:
         """Take a NodeReport in JSON; returns once whatever it says anew is durable.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cutover.clock import ObservedClock
 from cutover.conductor.ports import Memory
 from cutover.conductor.stored import stored
+from cutover.crashpoint import crashpoint
 from cutover.decision.ahead import next_decision
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry, Fact
@@ -109,8 +110,11 @@ class Engine:
         if self.run.seq < self._snapshot_due:
             return []
         self._snapshot_due = self.run.seq + SNAPSHOT_AGAIN
+        crashpoint("snapshot.store.before")
         digest = self._memory.save_snapshot(self.run.seq, stored(self.run))
+        crashpoint("snapshot.bind.before")
         entries = self.advance([Snapshot(self.run.seq, digest)])
+        crashpoint("snapshot.bind.after")
         self._snapshot_due = self.run.seq + SNAPSHOT_EVERY
         return entries
 

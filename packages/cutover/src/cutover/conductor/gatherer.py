@@ -3,17 +3,19 @@
 One thing at a time, and only while it is wanted; what comes back is an observation like any other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
 from cutover.conductor.loop import Loop
 from cutover.conductor.ports import Chain, Inspector, PlaneClient
+from cutover.crashpoint import crashpoint
 from cutover.decision.keys import live_key
 from cutover.decision.wanted import Wanted
 from cutover.evidence.answers import read_live
-from cutover.evidence.observation import LiveIntent
+from cutover.evidence.observation import LiveIntent, PostCheckSeen
 from cutover.runbook.document import Runbook
+from cutover.runbook.gate import PostCheckName
 from cutover.runbook.intent import Intent
 
 
@@ -35,7 +37,7 @@ class Gatherer:
         runbook: Runbook,
         loop: Loop,
         candidate: PlaneClient,
-        texts: dict[Intent, str],
+        texts: Mapping[Intent, str],
         chain: Chain | None,
         inspector: Inspector,
         wall_ms: Callable[[], int],
@@ -60,13 +62,26 @@ class Gatherer:
     async def _gather(self, want: Wanted) -> None:
         """What was submitted is journaled, so that the next look wants something else."""
         for check in want.preconditions:
-            await self._loop.submit(await self._inspector.precondition(check))
+            crashpoint("precondition.look.before")
+            looked = await self._inspector.precondition(check)
+            crashpoint("precondition.look.after")
+            await self._loop.submit(looked)
         if want.live is not None:
-            await self._loop.submit(await self._live(want.live))
+            crashpoint("live.execute.before")
+            executed = await self._live(want.live)
+            crashpoint("live.execute.after")
+            await self._loop.submit(executed)
         for name in want.post_checks:
             # Each takes a while, and one of them pays: what came in meanwhile may forbid it.
             if name in self._loop.engine.wanted().post_checks:
-                await self._loop.submit(await self._inspector.post_check(name))
+                await self._loop.submit(await self._post_check(name))
+
+    async def _post_check(self, name: PostCheckName) -> PostCheckSeen:
+        pays = name is PostCheckName.RECEIPT_TRANSACTION
+        crashpoint("receipt.pay.before" if pays else "postcheck.carry.before")
+        seen = await self._inspector.post_check(name)
+        crashpoint("receipt.pay.after" if pays else "postcheck.carry.after")
+        return seen
 
     async def _live(self, intent: Intent) -> LiveIntent:
         run = self._loop.engine.run

@@ -12,6 +12,7 @@ from typing import cast
 
 from cutover.conductor.engine import Engine
 from cutover.conductor.log import say
+from cutover.crashpoint import crashpoint
 from cutover.decision.command import Command
 from cutover.decision.fact import Entry, Fact
 from cutover.decision.run import TERMINAL
@@ -96,6 +97,7 @@ class Loop:
         self._look_again()
         refused, entries = self.engine.order(cast("Command", self._cleanse(command)))
         self._tell(entries)
+        crashpoint("order.answer.before")
         return refused
 
     def begin(self, facts: Sequence[Fact]) -> None:
@@ -202,7 +204,9 @@ class Loop:
         if not entries:
             return
         self._table = self.engine.table()
+        crashpoint("effects.wake.before")
         self._wake()  # first: those who carry decisions out wait for nobody's log
+        crashpoint("effects.wake.after")
         self._watch(entries)
 
     def _wake(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from cutover.crashpoint import crashpoint
 from cutover.errors import ConfigurationError, TableError
 from cutover.gateway.page import TABLE_BYTES_MAX
 from cutover.routing.table import RoutingTable
@@ -71,7 +72,9 @@ class Store:
 
     def keep_table(self, table: RoutingTable) -> None:
         """Write the accepted table."""
+        crashpoint("node.keep.before")
         write_whole(self.directory / "table.json", msgspec.json.encode(table))
+        crashpoint("node.keep.after")
 
     def keep_address(self, url: str, boot: str) -> None:
         """Say where the node answers and who it is."""

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from cutover.crashpoint import crashpoint
 from cutover.errors import JournalError
 from cutover.journal.finding import Finding, Flaw
 
@@ -165,6 +166,7 @@ def make_durable(stream: BinaryIO, temporary: Path, output: Path) -> None:
     """Put a finished file under its name, whole or not at all."""
     stream.flush()
     os.fsync(stream.fileno())
+    crashpoint("archive.rename.before")
     temporary.replace(output)
     folder = os.open(output.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Self
 
+from cutover.crashpoint import crashpoint
 from cutover.decision.fact import Entry, Fact
 from cutover.errors import JournalError
 from cutover.journal import schema
@@ -155,7 +156,9 @@ class Journal(Reader):
                     "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (row[:5] for row in rows)
                 )
                 self._database.execute("UPDATE head SET seq = ?, hash = ?", head)
+                crashpoint("journal.commit.before")
                 self._database.execute("COMMIT")
+                crashpoint("journal.commit.after")
             except BaseException:
                 self._undo()
                 raise
