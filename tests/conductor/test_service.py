@@ -6,9 +6,10 @@ import pytest
 
 from conductor.doubles import engine
 from cutover.conductor import service
+from cutover.conductor.assembly import Parts
 from cutover.conductor.listener import listen
 from cutover.conductor.loop import Loop
-from cutover.conductor.service import ApiEndedError, Parts, serve
+from cutover.conductor.service import ApiEndedError, serve
 from cutover.evidence.observation import Started
 
 
@@ -43,9 +44,9 @@ async def test_an_api_that_ends_by_itself_ends_the_conductor_loudly(tmp_path, mo
     loop.begin([Started(1, "b1", 0)])
     monkeypatch.setattr(service, "_server", lambda _: Ends(error))
     listener = listen("127.0.0.1", 0, tmp_path)
-    parts = Parts(loop, Idle(), Idle(), Idle(), None, listener, tmp_path)
+    parts = Parts(loop, Idle(), None, Idle(), Idle())
     with pytest.raises(BaseExceptionGroup) as caught:
-        await asyncio.wait_for(serve(parts), 10)
+        await asyncio.wait_for(serve(parts, None, listener, tmp_path), 10)
     listener.close()
     expected = OSError if error else ApiEndedError
     assert caught.value.subgroup(expected) is not None

@@ -1,11 +1,10 @@
 """The one place that wires: settings and runbook in, running conductor or gateway out."""
 
 import asyncio
-import hashlib
 import platform
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,9 +14,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from cutover import __version__
-from cutover.clock import ObservedClock, SystemClock, suspended_ms
+from cutover.clock import SystemClock, suspended_ms
 from cutover.conductor.address import conductor_url, url_of
 from cutover.conductor.api import build_api
+from cutover.conductor.assembly import Outside, assemble
 from cutover.conductor.attester import ReportedAttester
 from cutover.conductor.chain_lookup import NearChain
 from cutover.conductor.cleanse import Cleanser
@@ -29,26 +29,21 @@ from cutover.conductor.credentials import (
     read_or_make,
     read_token,
 )
-from cutover.conductor.desk import Desk
-from cutover.conductor.engine import Engine
-from cutover.conductor.gatherer import Gatherer
 from cutover.conductor.inspector import PlaneInspector
 from cutover.conductor.listener import listen, port_before
 from cutover.conductor.log import Log, flush
-from cutover.conductor.loop import Loop
-from cutover.conductor.nodes import Nodes
 from cutover.conductor.plane_client import HttpPlane, connections
 from cutover.conductor.postchecks import PostChecks
 from cutover.conductor.preconditions import LOOPBACK, Preconditions
-from cutover.conductor.probes import Probes
 from cutover.conductor.recovery import adopted, recover
 from cutover.conductor.reference import HttpReference
 from cutover.conductor.sealer import Sealer
-from cutover.conductor.service import Parts, serve
+from cutover.conductor.service import serve
+from cutover.crashpoint import Process, arm_by_environment, crashpoint
 from cutover.decision.fact import Entry
 from cutover.decision.run import TERMINAL, Phase, Run
 from cutover.errors import ConfigurationError, CutoverError, UnreachableError
-from cutover.evidence.observation import Adopted, PostCheckSeen, Started
+from cutover.evidence.observation import PostCheckSeen
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
 from cutover.journal import schema, sealing
@@ -141,10 +136,14 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
         CutoverError: it cannot start, or the journal cannot be written.
     """
     check_fit(runbook, settings)
+    arm_by_environment(
+        Process.CONDUCTOR, "" if runbook.rehearsal else "this runbook is no rehearsal"
+    )
     data = settings.conductor.data
     tokens = read_or_make(data)
     path = data / JOURNAL_FILE
-    journal = Journal.open(path, None if schema.begun(path) else secrets.token_hex(8))
+    journal = Journal.open(path, None if schema.begun(path) else _fresh())
+    crashpoint("start.opened")
     try:
         run = asyncio.run(_conduct(runbook, settings, journal, tokens))
     except BaseExceptionGroup as group:
@@ -155,8 +154,12 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
     finally:
         journal.close()
         flush()
-    over = run.phase in TERMINAL
-    return Outcome(run, run.phase, seal(path, settings, data / ARCHIVE_FILE) if over else None)
+    if run.phase not in TERMINAL:
+        return Outcome(run, run.phase, None)
+    crashpoint("archive.seal.before")
+    archive = seal(path, settings, data / ARCHIVE_FILE)
+    crashpoint("archive.seal.after")
+    return Outcome(run, run.phase, archive)
 
 
 def _first(group: BaseExceptionGroup[CutoverError]) -> CutoverError:
@@ -168,81 +171,71 @@ def _first(group: BaseExceptionGroup[CutoverError]) -> CutoverError:
 
 
 async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, tokens: Tokens) -> Run:
-    before = recover(journal, runbook)
-    last = journal.last()
-    clock = ObservedClock(SystemClock(), last.at_ms if last else 0)
-    engine = Engine(runbook, before, journal, clock)
-    log = Log(runbook)
-    loop = Loop(
-        engine,
-        runbook.timing.readiness_every_ms,
-        log.entries,
-        Cleanser(secret_values(settings)),
-        suspended_ms,
-    )
-    loop.begin(_first_facts(runbook, journal, before, clock, last))
+    conductor = settings.conductor
     with closing(Sealer(lambda: sealing_order(journal.path, settings))) as sealer:
         async with connections() as client:
-            await serve(_parts(runbook, settings, journal, loop, clock, client, tokens, sealer))
-    return engine.run
+            parts = assemble(runbook, journal, _outside(runbook, settings, client, sealer))
+            api = build_api(
+                parts.loop, parts.desk, tokens, lambda after: _entries(journal.path, after)
+            )
+            listener = listen(conductor.host, conductor.port, journal.path.parent)
+            await serve(parts, api, listener, conductor.data)
+    return parts.loop.engine.run
 
 
-def _first_facts(
-    runbook: Runbook, journal: Journal, before: Run, clock: ObservedClock, last: Entry | None
-) -> list[Adopted | Started]:
-    down = max(0, clock.wall_ms() - last.wall_ms) if last else 0
-    started = Started(before.term + 1, secrets.token_hex(8), down)
-    if last is not None:
-        return [started]
-    digest = hashlib.sha256(runbook.text.encode()).hexdigest()
-    return [Adopted(journal.run_id, runbook.text, digest, versions()), started]
+def _outside(
+    runbook: Runbook, settings: Settings, client: httpx.AsyncClient, sealer: Sealer
+) -> Outside:
+    """The real world, as the deployment's file describes it."""
+    keys = {name: _key(plane) for name, plane in settings.planes.items()}
+    planes = [
+        HttpPlane(name, settings.planes[name].url, keys[name], client) for name in runbook.planes
+    ]
+    chain, url = _chain(settings, client), settings.conductor.reference_url
+    return Outside(
+        clock=SystemClock(),
+        suspended_ms=suspended_ms,
+        fresh=_fresh,
+        planes=planes,
+        attester=ReportedAttester(planes[1], runbook.attestation_gate().evidence),
+        reference=HttpReference(url, client) if url else None,
+        chain=chain,
+        inspector=_inspector(runbook, settings, planes, client, chain, sealer),
+        texts=settings.texts(),
+        cleanse=Cleanser(secret_values(settings)),
+        watch=Log(runbook).entries,
+        keys=keys,
+        versions=versions(),
+    )
 
 
-def _parts(
+def _inspector(
     runbook: Runbook,
     settings: Settings,
-    journal: Journal,
-    loop: Loop,
-    clock: ObservedClock,
+    planes: Sequence[HttpPlane],
     client: httpx.AsyncClient,
-    tokens: Tokens,
+    chain: NearChain | None,
     sealer: Sealer,
-) -> Parts:
-    keys = {name: _key(plane) for name, plane in settings.planes.items()}
+) -> Callable[[Callable[[], Run]], PlaneInspector]:
     access = {
-        name: PlaneAccess(plane.url, keys[name], plane.image)
+        name: PlaneAccess(plane.url, _key(plane), plane.image)
         for name, plane in settings.planes.items()
     }
-    planes = [HttpPlane(name, access[name].url, keys[name], client) for name in runbook.planes]
-    chain = _chain(settings, client)
-    url = settings.conductor.reference_url
-    post = PostChecks(
-        runbook, lambda: loop.engine.run, _gateway_access(settings.gateway), client, chain,
-        settings.texts()[Intent.PAY], sealer, clock.wall_ms,
-    )  # fmt: skip
-    inspector = PlaneInspector(Preconditions(runbook, planes, access), post, clock.wall_ms)
-    known = tuple(loop.engine.run.nodes)
-    nodes = Nodes(clock, runbook.blind.after_ms, loop.submit, known)
-    return Parts(
-        loop=loop,
-        nodes=nodes,
-        probes=Probes(
-            runbook,
-            planes,
-            ReportedAttester(planes[1], runbook.attestation_gate().evidence),
-            HttpReference(url, client) if url else None,
-            loop.submit,
-            lambda name: loop.engine.run.plane(name).identity,
-        ),
-        gatherer=Gatherer(
-            runbook, loop, planes[1], settings.texts(), chain, inspector, clock.wall_ms
-        ),
-        api=build_api(
-            loop, Desk(loop, nodes, keys), tokens, lambda after: _entries(journal.path, after)
-        ),
-        listener=listen(settings.conductor.host, settings.conductor.port, journal.path.parent),
-        data=settings.conductor.data,
-    )
+    before = Preconditions(runbook, planes, access)
+    wall_ms = SystemClock().wall_ms
+
+    def made(run: Callable[[], Run]) -> PlaneInspector:
+        post = PostChecks(
+            runbook, run, _gateway_access(settings.gateway), client, chain,
+            settings.texts()[Intent.PAY], sealer, wall_ms,
+        )  # fmt: skip
+        return PlaneInspector(before, post, wall_ms)
+
+    return made
+
+
+def _fresh() -> str:
+    return secrets.token_hex(8)
 
 
 def _chain(settings: Settings, client: httpx.AsyncClient) -> NearChain | None:

@@ -5,17 +5,14 @@ import contextlib
 import signal
 import socket
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from cutover.conductor.address import ADDRESS_FILE, write_address
-from cutover.conductor.gatherer import Gatherer
-from cutover.conductor.loop import ClosedError, Loop
-from cutover.conductor.nodes import Nodes
-from cutover.conductor.probes import Probes
+from cutover.conductor.assembly import Parts
+from cutover.conductor.loop import ClosedError
 from cutover.decision.run import TERMINAL
 from cutover.errors import CutoverError
 from cutover.evidence.observation import Stopped
@@ -31,20 +28,7 @@ class ApiEndedError(CutoverError):
     """The control API is gone while the conductor still works."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a conductor is made of; `cutover.app` puts it together."""
-
-    loop: Loop
-    nodes: Nodes
-    probes: Probes
-    gatherer: Gatherer
-    api: FastAPI
-    listener: socket.socket
-    data: Path
-
-
-async def serve(parts: Parts) -> None:
+async def serve(parts: Parts, api: FastAPI, listener: socket.socket, data: Path) -> None:
     """Work until the run is over or a signal says stop.
 
     SIGTERM and SIGINT end it in good order: what was acknowledged is journaled, what was not is
@@ -58,19 +42,19 @@ async def serve(parts: Parts) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = _server(parts.api)
-    write_address(parts.data, parts.listener)
+    server = _server(api)
+    write_address(data, listener)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(_until_closed(parts.probes.run())),
             group.create_task(_until_closed(parts.nodes.watch())),
             group.create_task(_until_closed(parts.gatherer.run())),
         ]
-        api = group.create_task(server.serve(sockets=[parts.listener]))
+        serving = group.create_task(server.serve(sockets=[listener]))
         work = group.create_task(parts.loop.run())
         told = group.create_task(stop.wait())
-        await asyncio.wait({work, told, api}, return_when=asyncio.FIRST_COMPLETED)
-        if api.done():
+        await asyncio.wait({work, told, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
             raise ApiEndedError(
                 "the control API ended by itself: no gateway could take a table or report, so the "
                 "conductor stops; start it again, and look at its log for the cause"
@@ -81,9 +65,9 @@ async def serve(parts: Parts) -> None:
             await _linger(stop)
         parts.loop.release()
         server.should_exit = True
-        await api
+        await serving
     with contextlib.suppress(FileNotFoundError):
-        (parts.data / ADDRESS_FILE).unlink()
+        (data / ADDRESS_FILE).unlink()
     reason = "stopped by a signal" if stop.is_set() else "the run is over"
     parts.loop.begin([Stopped(reason)])
 
