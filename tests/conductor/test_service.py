@@ -9,7 +9,8 @@ from cutover.conductor import service
 from cutover.conductor.assembly import Parts
 from cutover.conductor.listener import listen
 from cutover.conductor.loop import Loop
-from cutover.conductor.service import ApiEndedError, serve
+from cutover.conductor.service import serve
+from cutover.conductor.work import ApiEndedError
 from cutover.evidence.observation import Started
 
 

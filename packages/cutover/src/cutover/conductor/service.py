@@ -1,10 +1,10 @@
-"""A conductor at work: every task in one group, so that none outlives another unnoticed."""
+"""A conductor as a process: signals stop it, its API listens, and a file tells where."""
 
 import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
@@ -12,27 +12,22 @@ from fastapi import FastAPI
 
 from cutover.conductor.address import ADDRESS_FILE, write_address
 from cutover.conductor.assembly import Parts
-from cutover.conductor.loop import ClosedError
-from cutover.decision.run import TERMINAL
-from cutover.errors import CutoverError
-from cutover.evidence.observation import Stopped
+from cutover.conductor.work import work
 
 GRACE_SECONDS = 2
 """For API requests in hand when the conductor stops."""
-
-LINGER_SECONDS = 2.0
-"""After the end the last table is still served, so that every node can take it."""
-
-
-class ApiEndedError(CutoverError):
-    """The control API is gone while the conductor still works."""
 
 
 async def serve(parts: Parts, api: FastAPI, listener: socket.socket, data: Path) -> None:
     """Work until the run is over or a signal says stop.
 
-    SIGTERM and SIGINT end it in good order: what was acknowledged is journaled, what was not is
-    turned away, and a `Stopped` closes.
+    SIGTERM and SIGINT end it in good order.
+
+    Args:
+        parts: the conductor.
+        api: its control API.
+        listener: bound, where the API is served.
+        data: directory of the run, where the address is written while the API is served.
 
     Raises:
         JournalError: the journal cannot be written.
@@ -42,48 +37,9 @@ async def serve(parts: Parts, api: FastAPI, listener: socket.socket, data: Path)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = _server(api)
-    write_address(data, listener)
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_until_closed(parts.probes.run())),
-            group.create_task(_until_closed(parts.nodes.watch())),
-            group.create_task(_until_closed(parts.gatherer.run())),
-        ]
-        serving = group.create_task(server.serve(sockets=[listener]))
-        work = group.create_task(parts.loop.run())
-        told = group.create_task(stop.wait())
-        await asyncio.wait({work, told, serving}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            raise ApiEndedError(
-                "the control API ended by itself: no gateway could take a table or report, so the "
-                "conductor stops; start it again, and look at its log for the cause"
-            )
-        for task in (*tasks, told, work):
-            task.cancel()
-        if parts.loop.engine.run.phase in TERMINAL:
-            await _linger(stop)
-        parts.loop.release()
-        server.should_exit = True
-        await serving
-    with contextlib.suppress(FileNotFoundError):
-        (data / ADDRESS_FILE).unlink()
-    reason = "stopped by a signal" if stop.is_set() else "the run is over"
-    parts.loop.begin([Stopped(reason)])
-
-
-async def _until_closed(part: Coroutine[None, None, None]) -> None:
-    """A part that still has something to say when the run is over just ends."""
-    try:
-        await part
-    except* ClosedError:
-        pass  # nobody is left who could be told
-
-
-async def _linger(stop: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            await stop.wait()
+    door = _Door(_server(api), listener, data)
+    door.announce()
+    await work(parts, stop, door)
 
 
 class _Server(uvicorn.Server):
@@ -93,6 +49,29 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave every signal alone."""
         yield
+
+
+class _Door:
+    """The control API on its socket; its address is known for as long as it serves."""
+
+    def __init__(self, server: _Server, listener: socket.socket, data: Path) -> None:
+        self._server = server
+        self._listener = listener
+        self._data = data
+
+    def announce(self) -> None:
+        """Tell this machine where the API is: the socket takes connections before it is served."""
+        write_address(self._data, self._listener)
+
+    async def serve(self) -> None:
+        """Serve until `end`; the address is left where it is when the API ends by itself."""
+        await self._server.serve(sockets=[self._listener])
+        if self._server.should_exit:
+            (self._data / ADDRESS_FILE).unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """Let requests in hand finish within their grace, and no more in."""
+        self._server.should_exit = True
 
 
 def _server(api: FastAPI) -> _Server:
