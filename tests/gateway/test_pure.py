@@ -250,6 +250,10 @@ def test_a_count_for_a_slot_that_was_given_away_is_said_to_be_lost(tmp_path):
     assert [slot.version() for slot in shared.slots(0) if slot.version()] == [1 + SLOTS]
 
 
+def nobody(worker):
+    raise AssertionError(f"worker {worker} is to be spawned where none is")
+
+
 CELLS = st.lists(st.integers(0, 2 * len(INTENTS) * len(OUTCOMES) - 1), max_size=30)
 
 
@@ -284,10 +288,9 @@ def test_totals_are_exact_whatever_is_lost_repeated_or_restarted(tmp_path_factor
 @given(st.lists(st.tuples(st.integers(1, 3), CELLS, st.booleans()), max_size=8))
 def test_what_was_cleared_before_it_was_looked_at_is_lost_and_nothing_else(tmp_path_factory, steps):
     """Each step is some rounds of the ring later; it counts, and then maybe is looked at."""
-    made = node_config(tmp_path_factory.mktemp("node"))
-    shared = page(made.state_dir.parent)
+    shared = page(tmp_path_factory.mktemp("node"))
     totals, tally = Totals(PLANES), Tally(shared, 0)
-    crew = Crew(made, shared, -1, [], totals, SystemClock())
+    crew = Crew(shared, totals, SystemClock(), nobody)
     version, truth = 0, 0
     for generation, (rounds, cells, looked) in enumerate(steps, 1):
         version += rounds * SLOTS
@@ -483,7 +486,8 @@ class Sound(Broken):
 
 
 async def test_one_connection_that_takes_nothing_costs_the_others_nothing(tmp_path):
-    board = Board(node_config(tmp_path), page(tmp_path), 0, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    board = Board(node_config(tmp_path), page(tmp_path), 0, loop, SystemClock(), b"id")
     broken, sound = Broken(), Sound()
     board.write_soon(broken, b"a")
     board.write_soon(sound, b"b")

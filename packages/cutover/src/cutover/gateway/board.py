@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterable
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from cutover.clock import SystemClock
+from cutover.clock import Clock
 from cutover.gateway.config import GatewayConfig
 from cutover.gateway.heads import Heads
 from cutover.gateway.message import Request
@@ -29,10 +28,18 @@ log = logging.getLogger("cutover.gateway.board")
 class Board:
     """A worker's state.
 
+    Args:
+        config: of the node.
+        page: shared with the supervisor.
+        worker: number of its block in the page.
+        loop: that its connections live on.
+        clock: for what people read.
+        ids_prefix: begins each request id that is given here; no other worker's may be the same.
+
     Attributes:
         config: of the node.
         pools: by plane name.
-        clients: connected now.
+        clients: connected now, in the order of their coming.
         heads: of requests, that the parser has accepted.
         draining: no request is taken any more.
         in_flight: requests worked on.
@@ -50,13 +57,14 @@ class Board:
     """
 
     def __init__(
-        self, config: GatewayConfig, page: Page, worker: int, loop: asyncio.AbstractEventLoop
-    ) -> None:
+        self, config: GatewayConfig, page: Page, worker: int, loop: asyncio.AbstractEventLoop,
+        clock: Clock, ids_prefix: bytes,
+    ) -> None:  # fmt: skip
         self.config = config
         self.limits = config.limits
         self.loop = loop
         self.tally = Tally(page, worker)
-        self.clients: set[Client] = set()
+        self.clients: dict[Client, None] = {}  # a set's order would be chance
         self.heads: Heads[Request] = Heads()
         self.draining = False
         self.in_flight = 0
@@ -67,7 +75,7 @@ class Board:
         self.statuses: dict[str, tuple[float, int, bytes]] = {}
         self.looks: dict[str, StatusExchange] = {}
         self.deadlines_ms = {intent.value: config.deadline_ms(intent) for intent in Intent}
-        self.clock = SystemClock()
+        self.clock = clock
         self.waits: dict[int, dict[Exchange, float]] = {}
         self._page = page
         self.outbox: list[tuple[asyncio.Transport, bytes]] = []
@@ -76,7 +84,7 @@ class Board:
         self._version = 0
         self._standing: Standing[PlanePool] | None = None
         self._keys = [key.encode() for key in config.client_keys]
-        self._ids_prefix = os.urandom(6).hex().encode()
+        self._ids_prefix = ids_prefix
         self._ids = 0
 
     def standing(self) -> Standing[PlanePool] | None:

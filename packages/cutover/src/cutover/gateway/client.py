@@ -126,7 +126,7 @@ class Client(Protocol):
         self._transport = cast("Transport", transport)
         self._since = self._board.now
         clients = self._board.clients
-        clients.add(self)
+        clients[self] = None
         if self._board.draining:
             self.ending = CLOSE
         if len(clients) > self._board.limits.connections + TURNED_AWAY_MAX:
@@ -136,7 +136,7 @@ class Client(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)
         """The client has gone; its exchange decides what that means."""
-        self._board.clients.discard(self)
+        self._board.clients.pop(self, None)
         self._state = LEAVING
         exchange, self.exchange = self.exchange, None
         if exchange is not None:

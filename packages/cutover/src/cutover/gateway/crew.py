@@ -1,17 +1,10 @@
 """The supervisor's workers: start them, notice their end, replace them, read their blocks."""
 
-import contextlib
 import logging
-import signal
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass
-from os import getpid
 from typing import Final
 
 from cutover.clock import Clock
-from cutover.gateway.config import GatewayConfig, to_json
 from cutover.gateway.ledger import Ledger
 from cutover.gateway.page import (
     ADOPTED,
@@ -23,8 +16,8 @@ from cutover.gateway.page import (
     RETIRED,
     Page,
 )  # fmt: skip
+from cutover.gateway.ports import Process, Spawn
 from cutover.gateway.totals import Totals
-from cutover.gateway.worker import Start
 
 RESTART_AFTER_MS: Final = 1_000
 """A worker that ends sooner after its start is replaced only then, so a defect does not spin."""
@@ -36,7 +29,7 @@ log = logging.getLogger("cutover.gateway.crew")
 class _Place:
     """One worker's place: its process comes and goes, its block and its socket stay."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     started_ms: int
 
 
@@ -44,33 +37,27 @@ class Crew:
     """All workers of a node.
 
     Args:
-        config: of the node.
         page: shared with the workers.
-        page_fd: of the page's file.
-        listeners: one a worker.
         totals: that the blocks are added to.
         clock: for the pace of restarts.
+        spawn: starts a worker's process.
     """
 
-    def __init__(
-        self, config: GatewayConfig, page: Page, page_fd: int, listeners: list[socket.socket],
-        totals: Totals, clock: Clock,
-    ) -> None:  # fmt: skip
-        self._config = config
+    def __init__(self, page: Page, totals: Totals, clock: Clock, spawn: Spawn) -> None:
         self._page = page
-        self._page_fd = page_fd
-        self._listeners = listeners
+        self._workers = page.workers
         self._totals = totals
         self._clock = clock
-        self._lost_seen = [0] * config.workers
-        self._ledgers = [Ledger() for _ in range(config.workers)]
+        self._spawn = spawn
+        self._lost_seen = [0] * page.workers
+        self._ledgers = [Ledger() for _ in range(page.workers)]
         self._places: list[_Place] = []
-        self._dirty: set[tuple[int, int]] = set()  # worker, version
+        self._dirty: dict[tuple[int, int], None] = {}  # worker, version; in the order of looks
 
     def start(self) -> None:
         """Start every worker."""
-        self._places = [self._spawn(worker) for worker in range(self._config.workers)]
-        self._page.words[ALIVE] = self._config.workers
+        self._places = [self._begin(worker) for worker in range(self._workers)]
+        self._page.words[ALIVE] = self._workers
 
     def check(self) -> None:
         """Replace workers that have ended; what they had counted stays counted."""
@@ -80,7 +67,7 @@ class Crew:
                 alive += 1
             elif self._clock.monotonic_ms() - place.started_ms >= RESTART_AFTER_MS:
                 self._bury(worker, place)
-                self._places[worker] = self._spawn(worker)
+                self._places[worker] = self._begin(worker)
                 alive += 1
         self._page.words[ALIVE] = alive
 
@@ -91,7 +78,7 @@ class Crew:
             Whether a request that moves money has failed since.
         """
         urgent = False
-        for worker in range(self._config.workers):
+        for worker in range(self._workers):
             urgent |= self._harvest(worker)
         return urgent
 
@@ -108,7 +95,7 @@ class Crew:
                 continue  # cleared while we looked; what we had not seen of it is missing
             urgent |= self._totals.add(worker, version, counters)
             ledger.seen(index, version, sum(memoryview(counters).cast("Q")))
-            self._dirty.add((worker, version))
+            self._dirty[worker, version] = None
         self._totals.lost += ledger.missing(retired)
         self._add_lost(worker)
         return urgent
@@ -149,7 +136,7 @@ class Crew:
         """Ask every worker to finish what it has in hand."""
         for place in self._places:
             if place.process.poll() is None:
-                place.process.send_signal(signal.SIGTERM)
+                place.process.terminate()
 
     def gone(self) -> bool:
         """Whether no worker runs any more."""
@@ -161,7 +148,7 @@ class Crew:
             if place.process.poll() is None:
                 place.process.kill()
             place.process.wait()
-            _hang_up(place.process)
+            place.process.hang_up()
 
     def write_off(self) -> None:
         """Take over what the workers left, now that none runs; what they still held is lost."""
@@ -172,21 +159,8 @@ class Crew:
             self._totals.lost += self._page.words[block + IN_FLIGHT]
             self._page.words[block + IN_FLIGHT] = self._page.words[block + MONEY] = 0
 
-    def _spawn(self, worker: int) -> _Place:
-        listener = self._listeners[worker].fileno()
-        start = Start(self._config, worker, listener, self._page_fd, getpid())
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cutover.gateway.worker"],
-            stdin=subprocess.PIPE,
-            pass_fds=(listener, self._page_fd),
-        )
-        if process.stdin is None:
-            raise AssertionError("a piped stdin was asked for")
-        # A worker that is dead before it was told anything is noticed, and replaced, by `check`.
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(to_json(start) + b"\n")
-            process.stdin.flush()
-        return _Place(process, self._clock.monotonic_ms())
+    def _begin(self, worker: int) -> _Place:
+        return _Place(self._spawn(worker), self._clock.monotonic_ms())
 
     def _bury(self, worker: int, place: _Place) -> None:
         """Take over what a dead worker left; the fate of what it held is lost, and said so."""
@@ -198,7 +172,7 @@ class Crew:
             "worker %d ended with code %s, %d requests in hand; replacing it",
             worker, place.process.returncode, held,
         )  # fmt: skip
-        _hang_up(place.process)
+        place.process.hang_up()
         self._totals.forget_worker(worker)
         self._lost_seen[worker] = 0
         self._ledgers[worker] = Ledger()
@@ -206,16 +180,9 @@ class Crew:
 
     def _sum(self, word: int) -> int:
         words, page = self._page.words, self._page
-        return sum(words[page.block_at(w) + word] for w in range(self._config.workers))
+        return sum(words[page.block_at(w) + word] for w in range(self._workers))
 
     def _add_lost(self, worker: int) -> None:
         lost = self._page.words[self._page.block_at(worker) + LOST]
         self._totals.lost += lost - self._lost_seen[worker]
         self._lost_seen[worker] = lost
-
-
-def _hang_up(process: subprocess.Popen[bytes]) -> None:
-    """Close our end of a dead worker's lifeline; what it never read is of no use any more."""
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()

@@ -12,6 +12,24 @@ from cutover.errors import ConfigurationError
 BACKLOG = 1024
 
 
+class Doors:
+    """A node's listening sockets.
+
+    Attributes:
+        listeners: one a worker.
+        url: the address that they answer at.
+    """
+
+    def __init__(self, listeners: list[socket.socket]) -> None:
+        self.listeners = listeners
+        self.url = url_of(listeners[0])
+
+    def close(self) -> None:
+        """Close them here; a worker that has one keeps it open."""
+        for listener in self.listeners:
+            listener.close()
+
+
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
     """Open `count` listening sockets on one port; port 0 takes a free one.
 

@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -22,9 +21,11 @@ from cutover.gateway.config import GatewayConfig
 from cutover.gateway.crew import Crew
 from cutover.gateway.descriptors import fitting, raise_limit
 from cutover.gateway.keeper import Keeper
+from cutover.gateway.launch import Launcher
 from cutover.gateway.link import Link, LinkError
-from cutover.gateway.listen import listen, url_of
+from cutover.gateway.listen import Doors, listen
 from cutover.gateway.page import Page
+from cutover.gateway.ports import Outside
 from cutover.gateway.store import Store
 from cutover.gateway.totals import Totals
 from cutover.routing.table import RoutingTable
@@ -53,15 +54,55 @@ def run(config: GatewayConfig) -> int:
     config = replace(config, limits=fitting(config.limits, raise_limit()))
     store = Store(config.state_dir)
     try:
-        table = store.table()
-        listeners = listen(config.host, config.port, config.workers)
+        table = first_table(store, config)
+        door = Doors(listen(config.host, config.port, config.workers))
         try:
-            return asyncio.run(Node(config, store, listeners, table).main())
+            asyncio.run(_run(config, store, door, table))
         finally:
-            for listener in listeners:
-                listener.close()
+            door.close()
     finally:
         store.close()
+    return 0
+
+
+async def _run(
+    config: GatewayConfig, store: Store, door: Doors, table: RoutingTable | None
+) -> None:
+    page, page_fd = Page.create(config.state_dir / "page.bin", config.workers)
+    try:
+        outside = Outside(
+            link=Link(config.conductor_url, config.gateway_token),
+            keeper=Keeper(),
+            clock=SystemClock(),
+            fresh=partial(secrets.token_hex, 8),
+            door=door,
+            spawn=Launcher(config, door.listeners, page_fd),
+            rest=partial(asyncio.sleep, LOOK_SECONDS),
+        )
+        node = Node(config, store, page, table, outside)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, node.stop)
+        await node.main()
+    finally:
+        os.close(page_fd)
+
+
+def first_table(store: Store, config: GatewayConfig) -> RoutingTable | None:
+    """The table that a node starts with: the last one it had, None if it never had one.
+
+    Raises:
+        ConfigurationError: it is damaged, or belongs to other planes.
+    """
+    table = store.table()
+    if table is not None:
+        verdict = judge(None, table, config.planes)
+        if isinstance(verdict, Refuse):
+            raise ConfigurationError(
+                f"the table in {store.directory} does not fit: {verdict.reason}; use the "
+                "configuration it was made for, or another state directory"
+            )
+    return table
 
 
 class Node:
@@ -70,42 +111,42 @@ class Node:
     Args:
         config: checked.
         store: its state directory.
-        listeners: one a worker.
-        table: found on disk, None if there is none.
-
-    Raises:
-        ConfigurationError: the table on disk belongs to other planes.
+        page: shared with the workers that `outside` spawns.
+        table: to start with, as `first_table` found it.
+        outside: the world around it.
     """
 
     def __init__(
-        self, config: GatewayConfig, store: Store, listeners: list[socket.socket],
-        table: RoutingTable | None,
+        self, config: GatewayConfig, store: Store, page: Page, table: RoutingTable | None,
+        outside: Outside,
     ) -> None:  # fmt: skip
         self._config = config
         self._store = store
-        self._keeper = Keeper()
-        self._listeners = listeners
-        self._page, self._page_fd = Page.create(config.state_dir / "page.bin", config.workers)
+        self._page = page
+        self._link, self._keeper = outside.link, outside.keeper
+        self._door, self._rest = outside.door, outside.rest
+        self._fresh = outside.fresh
         self._totals = Totals(sorted(config.planes))
-        self._crew = Crew(config, self._page, self._page_fd, listeners, self._totals, SystemClock())
-        self._link = Link(config.conductor_url, config.gateway_token)
-        self._boot = secrets.token_hex(8)
+        self._crew = Crew(page, self._totals, outside.clock, outside.spawn)
+        self._boot = self._fresh()
         self._in_force: RoutingTable | None = None
         self._generation_of = {0: 0}  # by version of the page
         self._refused: tuple[int, str] = (0, "")
         self._report_now = asyncio.Event()
         self._stop = asyncio.Event()
         if table is not None:
-            self._start_with(table)
+            self._put_in_force(table)
+            log.info("table %s from the disk is in force: %s", table.generation, table.stage)
 
-    async def main(self) -> int:
+    def stop(self) -> None:
+        """Let `main` come to its end."""
+        self._stop.set()
+
+    async def main(self) -> None:
         """Serve until told to stop."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
         try:
             self._crew.start()
-            address = url_of(self._listeners[0])
+            address = self._door.url
             self._store.keep_address(address, self._boot)
             name, workers = self._config.node, self._config.workers
             log.info("%s serves at %s with %s workers", name, address, workers)
@@ -115,9 +156,7 @@ class Node:
             self._crew.kill()
             self._keeper.close()
             self._store.drop_address()
-            os.close(self._page_fd)
             await self._link.close()
-        return 0
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -132,8 +171,7 @@ class Node:
 
     async def _wind_up(self) -> None:
         """Refuse new connections, let the workers finish, say the last counts."""
-        for listener in self._listeners:
-            listener.close()
+        self._door.close()
         self._crew.tell_to_stop()
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._config.stop_seconds() + STOP_GRACE_SECONDS
@@ -161,19 +199,9 @@ class Node:
             if urgent or now != adopted:
                 adopted = now
                 self._report_now.set()
-            await asyncio.sleep(LOOK_SECONDS)
+            await self._rest()
 
     # tables
-
-    def _start_with(self, table: RoutingTable) -> None:
-        verdict = judge(None, table, self._config.planes)
-        if isinstance(verdict, Refuse):
-            raise ConfigurationError(
-                f"the table in {self._config.state_dir} does not fit: {verdict.reason}; use the "
-                "configuration it was made for, or another state directory"
-            )
-        self._put_in_force(table)
-        log.info("table %s from the disk is in force: %s", table.generation, table.stage)
 
     async def _subscribe(self) -> None:
         backoff, away = BACKOFF_FIRST_SECONDS, False
@@ -243,8 +271,7 @@ class Node:
         self._crew.harvest()
         self._totals.restart()
         self._generation_of = {0: 0}
-        self._boot = secrets.token_hex(8)
-        url = url_of(self._listeners[0])
+        self._boot, url = self._fresh(), self._door.url
         self._keeper.keep("address", partial(self._store.keep_address, url, self._boot))
 
     # reports

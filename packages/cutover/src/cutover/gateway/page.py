@@ -120,15 +120,28 @@ class Page:
         Raises:
             RuntimeError: no whole table could be read; the page is broken.
         """
-        words, clock = self.words, SystemClock()
+        found = self._whole()
+        return found if found is not None else self._wait_for_whole()
+
+    def _whole(self) -> tuple[int, RoutingTable] | None:
+        """What is there, unless it is just being written."""
+        words = self.words
+        before = words[SEQUENCE]
+        version, length, checksum = words[VERSION], words[LENGTH], words[CHECKSUM]
+        text = bytes(self.bytes[_TABLE_AT : _TABLE_AT + min(length, TABLE_BYTES_MAX)])
+        if before % 2 == 0 and before == words[SEQUENCE] and crc32(text) == checksum:
+            return version, _DECODER.decode(text)
+        return None
+
+    def _wait_for_whole(self) -> tuple[int, RoutingTable]:
+        """Only another process can end this wait, so its clock is the machine's."""
+        clock = SystemClock()
         give_up = clock.monotonic_ms() + READ_MS
         while clock.monotonic_ms() < give_up:
-            before = words[SEQUENCE]
-            version, length, checksum = words[VERSION], words[LENGTH], words[CHECKSUM]
-            text = bytes(self.bytes[_TABLE_AT : _TABLE_AT + min(length, TABLE_BYTES_MAX)])
-            if before % 2 == 0 and before == words[SEQUENCE] and crc32(text) == checksum:
-                return version, _DECODER.decode(text)
             pause(READ_PAUSE_SECONDS)
+            found = self._whole()
+            if found is not None:
+                return found
         raise RuntimeError("the shared page holds no whole table; the node must be restarted")
 
     def block_at(self, worker: int) -> int:

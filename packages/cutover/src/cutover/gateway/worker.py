@@ -14,21 +14,20 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import uvloop
 
+from cutover.clock import SystemClock
 from cutover.gateway.board import Board
 from cutover.gateway.client import Client
 from cutover.gateway.config import GatewayConfig, from_json
 from cutover.gateway.page import Page
-from cutover.gateway.surface import Surface
+from cutover.gateway.serving import SWEEP_SECONDS, serve
 
-SWEEP_SECONDS: Final = 0.05
-CONNECTIONS_SWEEP_SECONDS: Final = 1.0
-FAREWELL_SECONDS: Final = 0.5
-"""For clients to take their last answers; it is part of the supervisor's grace."""
 _PR_SET_PDEATHSIG: Final = 1
 
 log = logging.getLogger("cutover.gateway.worker")
@@ -59,63 +58,27 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what ^C means
     factory = uvloop.new_event_loop if start.config.loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(start))
+        runner.run(_run(start))
 
 
-async def serve(start: Start) -> None:
-    """Answer clients until SIGTERM, then finish what is in hand."""
+async def _run(start: Start) -> None:
     loop = asyncio.get_running_loop()
     page = Page(start.page, start.config.workers)
-    board = Board(start.config, page, start.worker, loop)
+    prefix = os.urandom(6).hex().encode()
+    board = Board(start.config, page, start.worker, loop, SystemClock(), prefix)
     loop.set_exception_handler(lambda _, context: _defect(board, context))
     loop.add_reader(sys.stdin.fileno(), _lifeline)
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    board.standing()
-    surface = Surface()
     listener = socket.socket(fileno=start.listener)
-    server = await loop.create_server(lambda: Client(board, surface), sock=listener, backlog=1024)
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # a request makes no cycles; look rarely
-    async with asyncio.TaskGroup() as tasks:
-        sweeping = tasks.create_task(_sweep(board))
-        await stop.wait()
-        server.close()
-        await _drain(board)
-        sweeping.cancel()
 
+    async def listen(factory: Callable[[], Client]) -> asyncio.Server:
+        server = await loop.create_server(factory, sock=listener, backlog=1024)
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)  # a request makes no cycles; look rarely
+        return server
 
-async def _sweep(board: Board) -> None:
-    rounds = round(CONNECTIONS_SWEEP_SECONDS / SWEEP_SECONDS)
-    while True:
-        for _ in range(rounds):
-            await asyncio.sleep(SWEEP_SECONDS)
-            board.sweep()
-        board.sweep_connections()
-
-
-async def _drain(board: Board) -> None:
-    """Finish what is in hand; whatever is not finished then is told and counted as given up."""
-    board.draining = True
-    board.flush()
-    for client in list(board.clients):
-        client.interrupt()
-    give_up = board.loop.time() + board.limits.drain_seconds
-    # ASYNC110: an event would cost something at every request
-    while _busy(board) and (board.loop.time() < give_up or board.money_waits()):  # noqa: ASYNC110
-        await asyncio.sleep(SWEEP_SECONDS / 5)
-    board.give_up()
-    give_up = board.loop.time() + FAREWELL_SECONDS
-    while _writing(board) and board.loop.time() < give_up:  # noqa: ASYNC110 (as above)
-        await asyncio.sleep(SWEEP_SECONDS / 5)
-
-
-def _busy(board: Board) -> bool:
-    return board.in_flight > 0 or any(client.busy() for client in board.clients)
-
-
-def _writing(board: Board) -> bool:
-    return any(client.writing() for client in board.clients)
+    await serve(board, listen, stop, partial(asyncio.sleep, SWEEP_SECONDS))
 
 
 def _defect(board: Board, context: dict[str, Any]) -> None:
