@@ -79,3 +79,10 @@ def test_a_short_key_is_left_alone():
     """It would be found in any text."""
     fact = Reference(ok=True, detail="k1 k1")
     assert CLEAN(fact) is fact
+
+
+def test_secrets_are_looked_for_in_one_order():
+    """The longest form first, and equal ones by their letters: never as hashes happen to fall."""
+    many = Cleanser({f"key-{n}": f"Ov?>{n}~ÿ0123456789" for n in range(20)})
+    assert list(many._forms) == sorted(many._forms, key=lambda form: (-len(form), form))
+    assert len(many._forms) > 100

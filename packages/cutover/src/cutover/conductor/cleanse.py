@@ -30,7 +30,8 @@ class Cleanser:
             if len(value) >= SECRET_BYTES_MIN
             for form in forms(name, value)
         }
-        self._forms = dict(sorted(found.items(), key=lambda item: -len(item[0])))
+        # Longest first; where lengths are equal, an order that no process's hashing can change.
+        self._forms = dict(sorted(found.items(), key=lambda item: (-len(item[0]), item[0])))
         self._starts = {form[:SECRET_BYTES_MIN].encode() for form in self._forms}
 
     def __call__(self, fact: Fact) -> Fact:
