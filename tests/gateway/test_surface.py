@@ -107,9 +107,25 @@ NOT_SERVED = [
     (HEAD + b"x: " + b"y" * 20_000 + b"\r\ncontent-length: 0\r\n\r\n", 431, "head_too_large"),
     (b"GET /" + b"y" * 20_000 + b" HTTP/1.1\r\nhost: g\r\n\r\n", 431, "head_too_large"),
     (HEAD + b"idempotency-key: " + b"k" * 600 + b"\r\ncontent-length: 0\r\n\r\n", 400, "malformed"),
+    (b"GET /ready HTTP/1.1\r\n\r\n", 400, "malformed"),
+    (HEAD.replace(b"host: x\r\n", b"") + b"content-length: 0\r\n\r\n", 400, "malformed"),
+    (HEAD.replace(b"host:", b"host: y\r\nhost:") + b"content-length: 0\r\n\r\n", 400, "malformed"),
+    (HEAD.replace(b"1.1", b"2.0") + b"content-length: 0\r\n\r\n", 505, "unsupported_version"),
+    (HEAD.replace(b"1.1", b"0.9") + b"content-length: 0\r\n\r\n", 505, "unsupported_version"),
+    (HEAD.replace(b"1.1", b"1.2") + b"content-length: 0\r\n\r\n", 400, "malformed"),
+    (HEAD.replace(b"1.1", b"3.0") + b"content-length: 0\r\n\r\n", 400, "malformed"),
     (b"nonsense\r\n\r\n", 400, "malformed"),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed"),
 ]  # fmt: skip
+
+
+async def test_an_old_client_that_names_no_host_is_served(world):
+    """HTTP/1.0 has no such header; the connection ends with the answer."""
+    node, _ = await world.serving()
+    client = await world.client(node)
+    await client.send(process().replace(b"HTTP/1.1\r\nhost: gateway\r\n", b"HTTP/1.0\r\n"))
+    assert (await client.answer()).status == 200
+    assert await client.ended()
 
 
 async def test_what_is_not_served_is_refused_in_the_one_shape(world):
@@ -475,7 +491,7 @@ async def test_head_gets_no_body_and_the_connection_goes_on(world):
         assert answer.startswith(f"HTTP/1.1 {status} ".encode())
         await client.send(request("GET", "/ready"))
         assert (await client.answer()).status == 200
-    await client.send(b"HEAD /ready HTTP/1.1\r\ncontent-length: 9999999\r\n\r\n")
+    await client.send(b"HEAD /ready HTTP/1.1\r\nhost: g\r\ncontent-length: 9999999\r\n\r\n")
     async with asyncio.timeout(5):
         answer = await client.reader.read()
     assert answer.startswith(b"HTTP/1.1 413 ")

@@ -238,6 +238,10 @@ class Client(Protocol):
         if self._parser.should_upgrade():
             self.refuse(400, "this server upgrades to no other protocol", "malformed")
             return
+        foreign = request.foreign(self._parser.get_http_version())
+        if foreign is not None:
+            self.refuse(*foreign)
+            return
         if request.plain(limits.headers):
             return
         problem = request.problem(limits.headers, limits.body_bytes)

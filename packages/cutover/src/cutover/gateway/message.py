@@ -100,6 +100,19 @@ class Request:
             and b"expect" not in fields
         )
 
+    def foreign(self, version: str) -> tuple[int, str, str] | None:
+        """What keeps the head from being HTTP/1.1 or 1.0 as their texts have it; None if nothing.
+
+        A version of another major number is not ours to answer (RFC 9110 §15.6.6), and a request
+        of 1.1 that names no host is to be refused (RFC 9112 §3.2); 1.0 knew no such line.
+        """
+        if version == "1.1":
+            said = "an HTTP/1.1 request names its host; send a `host` header"
+            return None if b"host" in self.fields else (400, said, "malformed")
+        if version == "1.0":
+            return None
+        return 505, f"this server speaks HTTP/1.1, not HTTP/{version}", "unsupported_version"
+
     def plain(self, headers_max: int) -> bool:
         """Whether the head is surely in order: the quick half of `problem`."""
         return not (
