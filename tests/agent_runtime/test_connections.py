@@ -1,6 +1,5 @@
 """Outgoing connections against a peer that says exactly what a test wants, over real sockets."""
 
-import asyncio
 import contextlib
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from agent_runtime import wire
 from agent_runtime.connections import Connections, NoAnswer
 from agent_runtime.errors import RailUnknown
+from listening import Listening
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-One: 1\r\n\r\n"
 
@@ -21,19 +21,15 @@ async def peer(*answers, close=False):
 
     async def serve(reader, writer):
         seen.append("connection")
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while left:
-                seen.append(await reader.readuntil(b"\r\n\r\n"))
-                writer.write(left.pop(0))
-                await writer.drain()
-                if close:
-                    break
-        writer.close()
+        while left:
+            seen.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(left.pop(0))
+            await writer.drain()
+            if close:
+                break
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/base", seen
+    async with Listening(serve) as server:
+        yield server.url + "/base", seen
 
 
 @pytest.fixture

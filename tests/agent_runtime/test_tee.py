@@ -11,6 +11,7 @@ import pytest
 from agent_runtime import tee
 from agent_runtime.settings import Settings
 from agent_runtime.wiring import build
+from listening import Listening
 
 
 async def answers(client):
@@ -92,11 +93,9 @@ async def test_an_answer_without_an_identity_is_no_guest(answer):
         body = json.dumps(answer).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        watch = tee.TeeWatch(f"http://127.0.0.1:{port}")
+    async with Listening(serve) as server:
+        watch = tee.TeeWatch(server.url)
         assert await watch.guest() is None
         await watch.aclose()
 

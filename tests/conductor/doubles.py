@@ -1,7 +1,6 @@
 """Peers of a conductor on real sockets, and the parts it is made of, for tests."""
 
 import asyncio
-import contextlib
 import inspect
 import json
 from pathlib import Path
@@ -24,6 +23,7 @@ from cutover.evidence.observation import (
 from cutover.evidence.planes import Answer
 from cutover.runbook.gate import Evidence
 from cutover.runbook.load import load_text
+from listening import Listening
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 DEMO_TEXT = (RUNBOOKS / "demo.toml").read_text("utf-8")
@@ -123,11 +123,6 @@ class Scripted:
         return await self._say("process")
 
 
-def url_of(server):
-    """Where a server of asyncio listens."""
-    return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
 class Asked(msgspec.Struct):
     """One request, as a peer saw it."""
 
@@ -152,34 +147,30 @@ class Peer:
         self.seen = []
 
     async def __aenter__(self):
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = url_of(self.server)
+        self._listening = await Listening(self._serve).start()
+        self.url = self._listening.url
         return self
 
     async def __aexit__(self, *_):
-        self.server.close()
+        await self._listening.stop()
 
     async def _serve(self, reader, writer):
-        gone = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
-        with contextlib.suppress(*gone):
-            while True:
-                asked = await _request(reader)
-                self.seen.append(asked)
-                answer = self.routes.get(f"{asked.method} {asked.path}", (404, {"error": "no"}))
-                if callable(answer):
-                    answer = answer(asked)
-                if inspect.isawaitable(answer):
-                    answer = await answer
-                if answer == "reset":
-                    writer.transport.abort()
-                    return
-                if isinstance(answer, bytes):
-                    writer.write(answer)
-                    await writer.drain()
-                    break
-                writer.write(http(*answer))
-                await writer.drain()
-        writer.close()
+        while True:
+            asked = await _request(reader)
+            self.seen.append(asked)
+            answer = self.routes.get(f"{asked.method} {asked.path}", (404, {"error": "no"}))
+            if callable(answer):
+                answer = answer(asked)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if answer == "reset":
+                writer.transport.abort()
+                return
+            whole = isinstance(answer, bytes)
+            writer.write(answer if whole else http(*answer))
+            await writer.drain()
+            if whole:
+                return
 
 
 async def _request(reader):

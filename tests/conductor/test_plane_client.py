@@ -7,9 +7,10 @@ import time
 import httpx
 import pytest
 
-from conductor.doubles import Peer, http, refused_url, url_of
+from conductor.doubles import Peer, http, refused_url
 from cutover.conductor.plane_client import ANSWER_BYTES_MAX, HttpPlane
 from cutover.conductor.reference import HttpReference
+from listening import Listening
 
 KEY = "key-of-phala-123"
 
@@ -113,12 +114,9 @@ async def test_a_trickle_ends_with_the_deadline(client):
         while not writer.is_closing():
             writer.write(b"x")
             await asyncio.sleep(0.01)
-        writer.close()
 
-    server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    url = url_of(server)
-    answer = await HttpPlane("phala", url, KEY, client).get("/ready", 200)
-    server.close()
+    async with Listening(drip) as server:
+        answer = await HttpPlane("phala", server.url, KEY, client).get("/ready", 200)
     assert answer.error == "no whole answer within 200 ms"
 
 

@@ -1,6 +1,5 @@
 """What must hold on both planes before anything moves: each way to fail, and to be unknown."""
 
-import asyncio
 import contextlib
 import datetime as dt
 import ipaddress
@@ -18,6 +17,7 @@ from cutover.conductor.config import PlaneAccess
 from cutover.conductor.plane_client import HttpPlane
 from cutover.conductor.preconditions import Preconditions
 from cutover.runbook.gate import Check
+from listening import Listening
 
 SERVICES = {
     "farcaster": "disabled", "github": "available", "near": "available", "pingpay": "available",
@@ -228,9 +228,12 @@ async def tls_plane(path):
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
-    yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
+
+    async def listen(reader, _):
+        await reader.read()
+
+    async with Listening(listen, context) as server:
+        yield server.url
 
 
 class TestTls:

@@ -51,7 +51,7 @@ async def world(tmp_path):
     await made.conductor.start()
     yield made
     for client in made.clients:
-        client.close()
+        await client.wait_closed()
     for node in made.nodes:
         if node.process.poll() is None:
             node.kill()

@@ -7,6 +7,7 @@ import json
 import base58
 import pytest
 
+from listening import Listening
 from sandbox.traffic.load import Load, Plan
 from sandbox.traffic.texts import Conversations, Mix
 from sandbox.web import Server, cut, json_answer, read_request, send_answer
@@ -100,12 +101,9 @@ async def test_a_second_answer_to_one_request_is_noticed():
         writer.write(answer + answer)
         await writer.drain()
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(twice, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        plan = Plan(f"http://127.0.0.1:{port}", KEY, 100.0, None, total_max=1)
+    async with Listening(twice) as server:
+        plan = Plan(server.url, KEY, 100.0, None, total_max=1)
         load = Load(plan, Conversations(1, Mix.parse("pay=1"), ["a/b"], ["a/b"]))
         await load.run(asyncio.Event())
     summary = load.tally.summary(done=True)
