@@ -136,9 +136,8 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
         CutoverError: it cannot start, or the journal cannot be written.
     """
     check_fit(runbook, settings)
-    arm_by_environment(
-        Process.CONDUCTOR, "" if runbook.rehearsal else "this runbook is no rehearsal"
-    )
+    unfit = "" if runbook.rehearsal else f"runbook {runbook.name!r} is no rehearsal"
+    arm_by_environment(Process.CONDUCTOR, unfit)
     data = settings.conductor.data
     tokens = read_or_make(data)
     path = data / JOURNAL_FILE

@@ -17,6 +17,7 @@ from cutover.conductor.nodes import Nodes
 from cutover.conductor.ports import Attester, Chain, Inspector, PlaneClient, Reference
 from cutover.conductor.probes import Probes
 from cutover.conductor.recovery import recover
+from cutover.crashpoint import crashpoint
 from cutover.decision.fact import Entry, Fact
 from cutover.decision.run import Run
 from cutover.evidence.observation import Adopted, Started
@@ -87,7 +88,9 @@ def assemble(runbook: Runbook, journal: Journal, outside: Outside) -> Parts:
     engine = Engine(runbook, before, journal, clock)
     tick_ms = runbook.timing.readiness_every_ms
     loop = Loop(engine, tick_ms, outside.watch, outside.cleanse, outside.suspended_ms)
+    crashpoint("start.verified")
     loop.begin(_first_facts(runbook, journal, before, last, outside))
+    crashpoint("start.begun")
     nodes = Nodes(clock, runbook.blind.after_ms, loop.submit, tuple(engine.run.nodes))
     return Parts(
         loop=loop,

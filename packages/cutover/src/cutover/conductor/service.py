@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from cutover.conductor.address import ADDRESS_FILE, write_address
 from cutover.conductor.assembly import Parts
 from cutover.conductor.work import work
+from cutover.crashpoint import crashpoint
 
 GRACE_SECONDS = 2
 """For API requests in hand when the conductor stops."""
@@ -39,6 +40,7 @@ async def serve(parts: Parts, api: FastAPI, listener: socket.socket, data: Path)
         loop.add_signal_handler(number, stop.set)
     door = _Door(_server(api), listener, data)
     door.announce()
+    crashpoint("start.serving")
     await work(parts, stop, door)
 
 

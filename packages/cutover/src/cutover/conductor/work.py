@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from cutover.conductor.assembly import Parts
 from cutover.conductor.loop import ClosedError
+from cutover.crashpoint import crashpoint
 from cutover.decision.run import TERMINAL
 from cutover.errors import CutoverError
 from cutover.evidence.observation import Stopped
@@ -64,7 +65,9 @@ async def work(parts: Parts, stop: asyncio.Event, api: Api) -> None:
         api.end()
         await serving
     reason = "stopped by a signal" if stop.is_set() else "the run is over"
+    crashpoint("stop.before")
     parts.loop.begin([Stopped(reason)])
+    crashpoint("stop.after")
 
 
 async def _until_closed(part: Coroutine[None, None, None]) -> None:

@@ -6,6 +6,7 @@ import sys
 from os import getpid
 from socket import socket
 
+from cutover.crashpoint import handed_down
 from cutover.gateway.config import GatewayConfig, to_json
 from cutover.gateway.worker import Start
 
@@ -21,6 +22,7 @@ class WorkerProcess(subprocess.Popen[bytes]):
         super().__init__(
             [sys.executable, "-m", "cutover.gateway.worker"],
             stdin=subprocess.PIPE,
+            env=handed_down(),
             pass_fds=(start.listener, start.page),
         )
         if self.stdin is None:

@@ -14,10 +14,12 @@ from functools import partial
 from typing import Final
 
 from cutover.clock import SystemClock
+from cutover.crashpoint import crashpoint
 from cutover.errors import ConfigurationError
 from cutover.evidence.wire import REFUSED_CHARS_MAX, NodeReport, key_proof
 from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge, raises
 from cutover.gateway.config import GatewayConfig
+from cutover.gateway.crashing import arm_node
 from cutover.gateway.crew import Crew
 from cutover.gateway.descriptors import fitting, raise_limit
 from cutover.gateway.keeper import Keeper
@@ -51,6 +53,7 @@ def run(config: GatewayConfig) -> int:
     for noisy in ("httpx", "httpcore"):  # a line for every poll and report says nothing
         logging.getLogger(noisy).setLevel(logging.WARNING)
     config = config.checked()
+    arm_node(config)
     config = replace(config, limits=fitting(config.limits, raise_limit()))
     store = Store(config.state_dir)
     try:
@@ -146,6 +149,7 @@ class Node:
         """Serve until told to stop."""
         try:
             self._crew.start()
+            crashpoint("node.serving")
             address = self._door.url
             self._store.keep_address(address, self._boot)
             name, workers = self._config.node, self._config.workers
@@ -259,7 +263,9 @@ class Node:
     def _put_in_force(self, table: RoutingTable) -> None:
         self._crew.harvest()  # before a slot is used anew
         self._crew.harvest_conversations()
+        crashpoint("node.publish.before")
         version = self._page.publish(table)
+        crashpoint("node.publish.after")
         self._totals.open(version, table.generation)
         self._generation_of[version] = table.generation
         self._generation_of.pop(version - VERSIONS_KEPT, None)
@@ -320,7 +326,10 @@ class Node:
                 name: key_proof(end.key, boot) for name, end in self._config.planes.items()
             },
         )
+        crashpoint("node.report.before")
         await self._link.report(report)
+        crashpoint("node.report.answered")
         if boot == self._boot:
             self._totals.acknowledge(unsaid)
+        crashpoint("node.report.after")
         return unsaid.whole

@@ -25,6 +25,7 @@ from cutover.clock import SystemClock
 from cutover.gateway.board import Board
 from cutover.gateway.client import Client
 from cutover.gateway.config import GatewayConfig, from_json
+from cutover.gateway.crashing import arm_worker
 from cutover.gateway.page import Page
 from cutover.gateway.serving import SWEEP_SECONDS, serve
 
@@ -54,6 +55,7 @@ class Start(msgspec.Struct, frozen=True):
 def main() -> None:
     """Serve until told to stop, or until the supervisor is gone."""
     start = from_json(_first_line(), Start)
+    arm_worker(start.config)
     _die_with(start.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what ^C means
     factory = uvloop.new_event_loop if start.config.loop == "uvloop" else asyncio.new_event_loop
