@@ -166,6 +166,16 @@ class Board:
             for exchange in _overdue(waiting, now):
                 exchange.expired()
 
+    def at_rest(self) -> bool:
+        """Whether sweeps will find nothing to do until a client comes or a table does."""
+        return not (
+            self.clients
+            or self.in_flight
+            or self.outbox
+            or self._words[VERSION] != self._version
+            or any(pool.size() for pool in self.pools.values())
+        )
+
     def sweep_connections(self) -> None:
         """Close clients that are silent and plane connections that are old."""
         self.flush()

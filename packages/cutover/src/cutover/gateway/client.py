@@ -93,6 +93,10 @@ class Client(Protocol):
             self._transport.close()
         self.ending = CLOSE
 
+    def dismiss(self) -> None:
+        """The worker ends: no more is read, and what was said is all there is."""
+        self._transport.close()
+
     def busy(self) -> bool:
         """Whether a request is arriving or being answered, or an answer still being taken."""
         return self._state in {READING, WORKING} or self.writing()

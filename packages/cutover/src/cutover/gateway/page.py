@@ -19,7 +19,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from zlib import crc32
 
 import msgspec
@@ -88,7 +88,7 @@ class Page:
         self.words: memoryview[int] = self.bytes.cast("Q")
 
     @classmethod
-    def create(cls, path: Path, workers: int) -> tuple["Page", int]:
+    def create(cls, path: Path, workers: int) -> tuple[Self, int]:
         """Make a fresh page file, readable by its owner only; returns the page and its fd."""
         path.unlink(missing_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

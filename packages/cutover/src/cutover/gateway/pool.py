@@ -46,8 +46,9 @@ class PlanePool:
         self._limits = board.limits
         self._loop = board.loop
         self._idle: list[Upstream] = []
-        self._open: set[Upstream] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
+        # Dicts for sets: nothing here may ever depend on the order of a set, which is chance.
+        self._open: dict[Upstream, None] = {}
+        self._connecting: dict[asyncio.Task[None], None] = {}
         host = f"host: {self._address.authority}\r\n"
         key = f"x-agent-api-key: {endpoint.key}\r\n"
         self.process = f"POST {self._address.base}/process HTTP/1.1\r\n{host}{key}".encode()
@@ -72,13 +73,16 @@ class PlanePool:
 
     def connect(self, exchange: "Exchange") -> bool:
         """Open a connection for an exchange, which hears of it later; False when all are busy."""
-        size = len(self._open) + len(self._connecting)
-        if size >= self._limits.pool and not self._make_room():
+        if self.size() >= self._limits.pool and not self._make_room():
             return False
         task = self._loop.create_task(self._connect(exchange))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self._connecting[task] = None
+        task.add_done_callback(self._connecting.pop)
         return True
+
+    def size(self) -> int:
+        """How many connections there are, or will be."""
+        return len(self._open) + len(self._connecting)
 
     def give_back(self, upstream: Upstream) -> None:
         """A connection has become idle."""
@@ -87,11 +91,11 @@ class PlanePool:
 
     def add(self, upstream: Upstream) -> None:
         """A connection is open."""
-        self._open.add(upstream)
+        self._open[upstream] = None
 
     def forget(self, upstream: Upstream) -> None:
         """A connection is closed."""
-        self._open.discard(upstream)
+        self._open.pop(upstream, None)
         if upstream in self._idle:
             self._idle.remove(upstream)
 

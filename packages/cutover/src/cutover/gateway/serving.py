@@ -45,6 +45,9 @@ async def serve(board: Board, listen: Listen, stop: asyncio.Event, rest: Rest) -
         server.close()
         await _drain(board)
         sweeping.cancel()
+    for client in list(board.clients):
+        client.dismiss()
+    await asyncio.sleep(0)  # for the transports to tell them
 
 
 async def _sweep(board: Board, rest: Rest) -> None:
