@@ -126,8 +126,14 @@ def _canary(runbook: Runbook, run: Run, rule: CanaryFailed, now_ms: int) -> Find
 
 
 def _payments(run: Run, rule: PaymentsFailed, now_ms: int) -> Finding:
-    window = [p for p in run.payments if now_ms - p.at < rule.window_ms]
-    settled, failed = sum(p.settled for p in window), sum(p.failed for p in window)
+    settled = failed = 0
+    seqs = []
+    for part in run.payments:
+        if now_ms - part.at < rule.window_ms:
+            settled += part.settled
+            failed += part.failed
+            if part.failed:
+                seqs.append(part.seq)
     enough = settled >= rule.min_settled
     tripped = settled > 0 and 100 * failed > rule.percent * settled
     low = rule.low_sample is LowSample.REPIN and not enough
@@ -138,7 +144,7 @@ def _payments(run: Run, rule: PaymentsFailed, now_ms: int) -> Finding:
         f"{failed} of {settled} settled payments failed in {span(rule.window_ms)}",
         f"more than {rule.percent}% of at least {rule.min_settled}",
         ratio,
-        _seqs(*[p.seq for p in window if p.failed][-8:]),
+        _seqs(*seqs[-8:]),
         Remedy.REPIN if low else Remedy.ROLL_BACK,
     )
 

@@ -20,8 +20,7 @@ def accrue(runbook: Runbook, run: Run, at_ms: int) -> Run:
     if unclean(runbook, run, at_ms):
         return run if soak.mark == NEVER else replace(run, soak=replace(soak, mark=NEVER))
     gap = at_ms - soak.mark
-    limit = 2 * runbook.timing.readiness_every_ms + runbook.timing.readiness_deadline_ms
-    counted = gap if soak.mark != NEVER and gap <= limit else 0
+    counted = gap if soak.mark != NEVER and gap <= look_gap_ms(runbook) else 0
     clean = min(counted, at_ms - soak.critical_at) if soak.critical_at != NEVER else counted
     return replace(
         run,
@@ -32,6 +31,11 @@ def accrue(runbook: Runbook, run: Run, at_ms: int) -> Run:
             clean_ms=soak.clean_ms + clean,
         ),
     )
+
+
+def look_gap_ms(runbook: Runbook) -> int:
+    """Longest time between two looks that counts: two intervals and one deadline."""
+    return 2 * runbook.timing.readiness_every_ms + runbook.timing.readiness_deadline_ms
 
 
 def unclean(runbook: Runbook, run: Run, at_ms: int) -> str:

@@ -89,8 +89,9 @@ def judge_split(runbook: Runbook, run: Run) -> SplitFinding:
 
 def _requests(runbook: Runbook, run: Run, intent: Intent) -> tuple[int, int]:
     """Requests of an intent on the candidate, and altogether."""
-    there = run.split.get(f"{intent}|{runbook.candidate}", 0)
-    return there, there + run.split.get(f"{intent}|{runbook.fallback}", 0)
+    of = intent + "|"
+    there = run.split.get(of + runbook.candidate, 0)
+    return there, there + run.split.get(of + runbook.fallback, 0)
 
 
 def _judge(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool | None, str]:
@@ -110,11 +111,20 @@ def _band(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool 
     need = runbook.split.min_conversations
     if n < need:
         return None, f"{n:.0f} {intent} conversations seen, {need} are needed to judge the share"
-    p = share / ALL_BP
-    width = runbook.split.sigmas * sqrt(p * (1 - p) / n) + 1 / n
-    seen = there / n
     text = (
-        f"{seen:.1%} of {n:.0f} {intent} conversations on {runbook.candidate}, "
-        f"expected {p:.1%} ± {width:.1%}"
+        f"{there / n:.1%} of {n:.0f} {intent} conversations on {runbook.candidate}, "
+        f"expected {share / ALL_BP:.1%} ± {_width(runbook, n, share):.1%}"
     )
-    return abs(seen - p) <= width, text
+    return within_band(runbook, there, n, share), text
+
+
+def within_band(runbook: Runbook, there: float, n: float, share: int) -> bool | None:
+    """Whether so many of `n` conversations may be on the candidate; None while n is too few."""
+    if n < runbook.split.min_conversations:
+        return None
+    return abs(there / n - share / ALL_BP) <= _width(runbook, n, share)
+
+
+def _width(runbook: Runbook, n: float, share: int) -> float:
+    p = share / ALL_BP
+    return runbook.split.sigmas * sqrt(p * (1 - p) / n) + 1 / n

@@ -27,6 +27,7 @@ BOOTS_KEPT = 8
 _SLICES = 360
 """Steps in which the payment window moves; a slice leaves when its newest payment is too old."""
 
+_ANSWERED_WELL = ANSWERED - FAILED
 
 RIVAL_MS = 30_000
 """Observed time in which a replaced process may still be heard; after that it is alive."""
@@ -74,12 +75,12 @@ def _newest(seen: GatewayReport) -> tuple[dict[str, Count], dict[str, int]]:
     """What a report says of each cell, once; of one that it names twice, the larger."""
     counts: dict[str, Count] = {}
     for count in seen.counts:
-        key = f"{count.generation}|{count.intent}|{count.plane}|{count.outcome}"
+        key = "|".join((str(count.generation), count.intent, count.plane, count.outcome))
         if key not in counts or counts[key].n < count.n:
             counts[key] = count
     conversations: dict[str, int] = {}
     for cell in seen.conversations:
-        key = f"{cell.generation}|{cell.intent}|{cell.plane}"
+        key = "|".join((str(cell.generation), cell.intent, cell.plane))
         conversations[key] = max(cell.n, conversations.get(key, 0))
     return counts, conversations
 
@@ -128,7 +129,7 @@ def unaccounted(runbook: Runbook, run: Run, entry: Entry, requests: int, payment
         unaccounted=run.unaccounted + payments,
     )
     if payments:
-        run = _settled(runbook, run, entry, payments, payments)
+        run = settled(payments_rule(runbook), run, entry, payments, payments)
     text = f"nobody will tell how {requests} requests ended, {payments} of them payments"
     return critical(runbook, run, entry, Critical.ANSWER_UNKNOWN, text)
 
@@ -209,7 +210,7 @@ def _count(runbook: Runbook, run: Run, entry: Entry, count: Count, added: int) -
     if not run.stage_generation <= count.generation <= run.generation:
         return run  # routed by an earlier stage, or by nobody we know: it never counts for this one
     soak = run.soak
-    if count.outcome in ANSWERED - FAILED:
+    if count.outcome in _ANSWERED_WELL:
         soak = replace(soak, answers=soak.answers + added, clean_answers=soak.clean_answers + added)
     if count.outcome in FAILED:
         soak = replace(soak, failed=soak.failed + added)
@@ -236,22 +237,30 @@ def _critical(count: Count) -> Critical | None:
 
 def _payment(runbook: Runbook, run: Run, entry: Entry, count: Count, added: int) -> Run:
     failed = added if count.outcome in SETTLED_FAILED else 0
-    settled = failed or (added if count.outcome is Outcome.OK else 0)
-    if not settled:
+    attempts = failed or (added if count.outcome is Outcome.OK else 0)
+    if not attempts:
         return run
-    return _settled(runbook, run, entry, settled, failed)
+    return settled(payments_rule(runbook), run, entry, attempts, failed)
 
 
-def _settled(runbook: Runbook, run: Run, entry: Entry, settled: int, failed: int) -> Run:
-    rule = next(c for c in runbook.conditions if isinstance(c, PaymentsFailed))
-    new = Payments(entry.at_ms, settled, failed, entry.seq)
-    kept = [p for p in run.payments if entry.at_ms - p.at < rule.window_ms]
-    step = rule.window_ms // _SLICES
-    if kept and new.at // max(1, step) == kept[-1].at // max(1, step):
-        last = kept.pop()
-        seq = new.seq if failed else last.seq
-        new = Payments(new.at, last.settled + settled, last.failed + failed, seq)
-    return replace(run, payments=(*kept, new))
+def payments_rule(runbook: Runbook) -> PaymentsFailed:
+    """The rule about payments; the loader guarantees exactly one."""
+    return next(c for c in runbook.conditions if isinstance(c, PaymentsFailed))
+
+
+def settled(rule: PaymentsFailed, run: Run, entry: Entry, attempts: int, failed: int) -> Run:
+    """The run after payments on the candidate that ended; slices are in the order of time."""
+    kept, first = run.payments, 0
+    while first < len(kept) and entry.at_ms - kept[first].at >= rule.window_ms:
+        first += 1
+    new = Payments(entry.at_ms, attempts, failed, entry.seq)
+    step = max(1, rule.window_ms // _SLICES)
+    if first == len(kept) or new.at // step != kept[-1].at // step:
+        return replace(run, payments=(*kept[first:], new))
+    last = kept[-1]
+    seq = new.seq if failed else last.seq
+    new = Payments(new.at, last.settled + attempts, last.failed + failed, seq)
+    return replace(run, payments=(*kept[first:-1], new))
 
 
 def whole_split(nodes: dict[str, NodeView], generation: int) -> dict[str, int]:
@@ -286,8 +295,11 @@ def _told(node: NodeView, key: str) -> int:
 
 def _cell(key: str, generation: int) -> str:
     """Where a counter belongs in the split of a generation; empty when nowhere."""
-    of, intent, plane, *outcome = key.split("|")
-    if int(of) != generation or (outcome and outcome[0] in _NOT_ROUTED):
+    of, _, rest = key.partition("|")
+    if of != str(generation):
+        return ""
+    intent, plane, *outcome = rest.split("|")
+    if outcome and outcome[0] in _NOT_ROUTED:
         return ""
     return f"{intent}|{plane}" if outcome else f"{intent}|{plane}|conversations"
 

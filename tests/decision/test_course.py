@@ -1,0 +1,184 @@
+"""Following a run in short gives what folding and judging every entry gives."""
+
+import functools
+import hashlib
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cutover.decision import brief
+from cutover.decision.ahead import next_decision
+from cutover.decision.course import Course
+from cutover.decision.fact import Entry
+from cutover.decision.fold import apply
+from cutover.decision.run import TERMINAL, Run
+from cutover.evidence.observation import GatewayReport, Readiness
+from cutover.evidence.outcome import Count, Outcome
+from cutover.runbook.document import Runbook
+from cutover.runbook.intent import Intent
+from decision.scenario import SCENARIOS, _begun, _copied, run_scenario
+from decision.test_properties import FACTS, STARTS, STEPS, TEXT, _take
+from decision.world import World
+
+LATER = (0, 1, 5_000, 12_001, 30_001, 90_001, 600_001, 700_000)
+"""How long after an entry time alone is asked, milliseconds; around what goes stale."""
+
+COMPARED: dict[int, Entry] = {}
+"""Entries that were compared; scenarios that begin alike share their first ones."""
+
+
+def calm(course: Course) -> bool:
+    return course._calm is not None
+
+
+def alongside(runbook: Runbook, run: Run, entries: list[Entry]) -> int:
+    """Follow entries both ways, comparing after each; after how many the run was calm."""
+    course, rested = Course(runbook, run), 0
+    for entry in entries:
+        run = apply(runbook, run, entry)
+        due = course.take(entry)
+        assert course.run == run, f"another state after {entry}"
+        assert due == next_decision(runbook, run, entry.at_ms), f"another decision after {entry}"
+        rested += calm(course)
+    return rested
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.toml"))[::4], ids=lambda path: path.stem)
+def test_scenarios_are_followed_alike(path):
+    """Every entry of a scenario: the same state and the same decision."""
+    world = run_scenario(path)
+    shared = sum(1 for entry in world.entries if COMPARED.get(id(entry)) is entry)
+    run = Run(id="run-1")
+    for entry in world.entries[:shared]:
+        run = apply(world.runbook, run, entry)
+    COMPARED.update({id(entry): entry for entry in world.entries})
+    alongside(world.runbook, run, world.entries[shared:])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(at=STARTS, steps=STEPS, later=st.lists(st.sampled_from(LATER), min_size=1))
+def test_any_history_is_followed_alike(at, steps, later):
+    """Random facts, orders and silences: state, decisions, and what time alone brings."""
+    begun = _begun(TEXT, at, 10_000)
+    world = _copied(begun)
+    for kind, what in steps:
+        if world.run.phase in TERMINAL:
+            break
+        _take(world, kind, what)
+    run = begun.run
+    course = Course(world.runbook, run)
+    for number, entry in enumerate(world.entries[len(begun.entries) :]):
+        run = apply(world.runbook, run, entry)
+        assert course.take(entry) == next_decision(world.runbook, run, entry.at_ms)
+        now = entry.at_ms + later[number % len(later)]
+        assert course.due(now) == next_decision(world.runbook, run, now), f"at {now} ms"
+        assert course.run == run
+
+
+@functools.cache
+def healthy(at: str) -> World:
+    """A world that has been well in a stage for a while; not to be changed."""
+    world = _copied(_begun(TEXT, at, 10_000))
+    world.advance(90_000)
+    return world
+
+
+def resting(at: str) -> tuple[World, Course]:
+    """A healthy world in a stage, and a calm course of it."""
+    world = healthy(at)
+    course = Course(world.runbook, world.run)
+    assert course.due(world.now) is None
+    assert calm(course), world.run.reasons
+    return world, course
+
+
+@pytest.mark.parametrize("at", ["shadow", "canary", "mixed", "mixed+pay", "primary"])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(facts=st.lists(FACTS, min_size=1, max_size=3), ms=st.sampled_from(LATER))
+def test_any_fact_in_a_calm_run_is_folded_and_judged_alike(at, facts, ms):
+    """Whatever ends the calm is noticed with the entry that ends it."""
+    world, course = resting(at)
+    run, now = world.run, world.now + ms
+    for fact in facts:
+        entry = Entry(run.seq + 1, now, now, fact)
+        run = apply(world.runbook, run, entry)
+        assert course.take(entry) == next_decision(world.runbook, run, now)
+        assert course.run == run
+
+
+OUTCOMES = st.sampled_from(Outcome)
+
+
+@pytest.mark.parametrize("at", ["canary", "mixed+pay", "primary"])
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_growth_of_a_node_that_reports_is_folded_alike(at, data):
+    """Every outcome, intent, plane and age of table, from the node that reported before."""
+    world, course = resting(at)
+    run, node = world.run, world.nodes["g1"]
+    for _ in range(data.draw(st.integers(1, 3))):
+        cells = data.draw(st.lists(st.builds(
+            Count, st.integers(run.generation - 17, run.generation + 1), st.sampled_from(Intent),
+            st.sampled_from(["hetzner", "phala"]), OUTCOMES, st.integers(-1, 400),
+        ), max_size=4))  # fmt: skip
+        fact = msgspec.structs.replace(
+            node.report(),
+            counts=tuple(cells),
+            conversations=tuple(node.report().conversations[: len(cells)]),
+            in_flight=data.draw(st.integers(0, 2)),
+        )
+        entry = Entry(run.seq + 1, run.at, 0, fact)
+        run = apply(world.runbook, run, entry)
+        assert course.take(entry) == next_decision(world.runbook, run, run.at)
+        assert course.run == run
+
+
+@pytest.mark.parametrize("at", ["shadow", "mixed", "mixed+pay", "primary"])
+def test_most_of_a_healthy_run_is_calm(at):
+    """Minutes of health are followed in short, or nothing would be gained."""
+    begun = _begun(TEXT, at, 10_000)
+    world = _copied(begun)
+    world.advance(240_000)
+    entries = world.entries[len(begun.entries) :]
+    assert alongside(world.runbook, begun.run, entries) > 0.8 * len(entries)
+
+
+def test_a_calm_run_is_not_judged(monkeypatch):
+    """A good look at a calm run is folded without the whole fold and without judging."""
+    world, course = resting("primary")
+    monkeypatch.setattr("cutover.decision.course.apply", None)
+    monkeypatch.setattr("cutover.decision.course.next_decision", None)
+    at = world.now + 1_000
+    good = Readiness("phala", 200, True, True, "ready")
+    assert course.take(Entry(course.run.seq + 1, at, at, good)) is None
+    assert course.run.plane("phala").ready_at == at
+    with pytest.raises(TypeError):
+        course.take(Entry(course.run.seq + 1, at, at, msgspec.structs.replace(good, status=503)))
+
+
+def test_a_refused_short_fold_leaves_the_run_as_it_was():
+    """A report that fails half-way through has not touched what is known."""
+    world, course = resting("primary")
+    before = hashlib.sha256(msgspec.json.encode(course.run)).hexdigest()
+    g = course.run.generation
+    counts = (
+        Count(g, Intent.PAY, "phala", Outcome.OK, 900),
+        Count(g, Intent.PAY, "phala", Outcome.UNKNOWN, 1),
+    )
+    fact = msgspec.structs.replace(world.nodes["g1"].report(), counts=counts)
+    assert isinstance(fact, GatewayReport)
+    entry = Entry(course.run.seq + 1, world.now, 0, fact)
+    assert course._calm is not None
+    assert brief.report(course._calm, course.run, entry, fact) is None
+    assert hashlib.sha256(msgspec.json.encode(course.run)).hexdigest() == before
+
+
+def test_what_a_course_knows_is_not_part_of_the_state():
+    """A state that was stored and read again goes on as the one that was not."""
+    world = _copied(healthy("mixed+pay"))
+    again = msgspec.json.decode(msgspec.json.encode(world.run), type=Run)
+    assert again == world.run
+    world.advance(60_000)
+    assert alongside(world.runbook, again, world.entries[again.seq :]) > 0
