@@ -17,6 +17,10 @@ HOST: Final[ContextVar["Host | None"]] = ContextVar("host", default=None)
 Thunk = Callable[[], None]
 
 
+class Killed(BaseException):  # noqa: N818 - it is no error of the code that it passes through
+    """Unwinds what a process was doing when it was killed from within; nothing handles it."""
+
+
 class Host:
     """One incarnation of a simulated process.
 

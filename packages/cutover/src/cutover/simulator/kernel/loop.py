@@ -11,6 +11,7 @@ import math
 import selectors
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cutover.errors import CutoverError
@@ -103,6 +104,22 @@ class _OfHost:
         asyncio.get_running_loop().call_soon(self, context=self._context)
 
 
+class _Numbered(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on where it lies in memory.
+
+    asyncio keeps tasks in sets and cancels them in the order of these.
+    """
+
+    def __init__(self, *args: Any, number: int, **options: Any) -> None:
+        self._number = number  # first: the task enters a set while it is made
+        super().__init__(*args, **options)
+
+    __eq__ = object.__eq__
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class SimulationLoop(asyncio.SelectorEventLoop):
     """The loop of one simulation.
 
@@ -116,7 +133,14 @@ class SimulationLoop(asyncio.SelectorEventLoop):
         self._jump = _Jump()
         super().__init__(self._jump)
         self.defects: list[dict[str, Any]] = []
+        self._numbers = count(1)
+        self.set_task_factory(self._numbered)
         self.set_exception_handler(lambda _, context: self.defects.append(context))
+
+    def _numbered(
+        self, _: asyncio.AbstractEventLoop, work: Any, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        return _Numbered(work, loop=self, context=context, number=next(self._numbers))
 
     def time(self) -> float:
         """Seconds since the simulation began."""

@@ -1,0 +1,190 @@
+"""What can go wrong, where, when and for how long: the grammar of schedules.
+
+A schedule is data (TOML, see docs/reference/simulation.md) and the same words serve files, random
+schedules, traces and the smallest schedule that still fails. What each word does to the world is in
+`accidents`; this module knows words and numbers alone.
+"""
+
+import tomllib
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from cutover.errors import ConfigurationError
+from cutover.runbook.units import parse_duration
+
+
+class Kind(StrEnum):
+    """What goes wrong."""
+
+    CRASH = "crash"
+    CRASH_AT = "crash_at"
+    PAUSE = "pause"
+    TAKEOVER = "takeover"
+    CUT = "cut"
+    SLOW = "slow"
+    LOSE = "lose"
+    COPY = "copy"
+    HALVE = "halve"
+    RESET = "reset"
+    WALL_JUMP = "wall_jump"
+    DISK_FULL = "disk_full"
+    TORN_WRITE = "torn_write"
+    NOT_READY = "not_ready"
+    CANARY_FAILS = "canary_fails"
+    THIRD_PARTY_DOWN = "third_party_down"
+    PAYMENTS_FAIL = "payments_fail"
+    HANG = "hang"
+    RESTART = "restart"
+    REDEPLOY = "redeploy"
+    COLLATERAL_DOWN = "collateral_down"
+    TCB_RECOVERY = "tcb_recovery"
+    GUEST_GONE = "guest_gone"
+    OTHER_QUOTE = "other_quote"
+    REPLAYED_QUOTE = "replayed_quote"
+    CHAIN_DOWN = "chain_down"
+    REFERENCE_DOWN = "reference_down"
+    ORDER = "order"
+
+
+class Word(msgspec.Struct, frozen=True):
+    """What a kind of fault needs to be said.
+
+    Attributes:
+        where: kinds of place: `process`, `conductor`, `gateway`, `plane`, `candidate`, `pair`, or
+            empty when there is only one.
+        lasts: whether it has an end of its own.
+        detail: what `detail` means; empty when there is none.
+        text: what happens, for people.
+    """
+
+    where: str
+    lasts: bool
+    detail: str
+    text: str
+
+
+WORDS: Final[dict[Kind, Word]] = {
+    Kind.CRASH: Word("process", True, "", "the process dies and is started again after `lasts`"),
+    Kind.CRASH_AT: Word("process", False, "crash point", "it dies at the next passing of a point"),
+    Kind.PAUSE: Word("process", True, "", "it is stopped where it stands and goes on later"),
+    Kind.TAKEOVER: Word(
+        "", True, "", "the conductor is paused, loses its lease to the standby, and wakes later"
+    ),
+    Kind.CUT: Word("pair", True, "", "nothing passes between two hosts"),
+    Kind.SLOW: Word("pair", True, "milliseconds", "every message takes so much longer"),
+    Kind.LOSE: Word("pair", True, "percent", "calls lose their request or their answer"),
+    Kind.COPY: Word("pair", True, "percent", "calls arrive twice"),
+    Kind.HALVE: Word("pair", True, "percent", "answers break off in the middle"),
+    Kind.RESET: Word("pair", False, "", "every connection between two hosts breaks"),
+    Kind.WALL_JUMP: Word("", False, "seconds", "the conductor's wall clock jumps"),
+    Kind.DISK_FULL: Word("", True, "", "the journal's file cannot grow"),
+    Kind.TORN_WRITE: Word("", False, "", "power fails in the middle of the next commit"),
+    Kind.NOT_READY: Word("plane", True, "", "`/ready` says 503"),
+    Kind.CANARY_FAILS: Word("plane", True, "check", "a check of the canary fails"),
+    Kind.THIRD_PARTY_DOWN: Word("", True, "check", "a check of the canary fails on both planes"),
+    Kind.PAYMENTS_FAIL: Word("plane", True, "", "payments are refused by the rail"),
+    Kind.HANG: Word("plane", True, "", "it takes connections and answers nothing"),
+    Kind.RESTART: Word("plane", True, "", "it ends and comes back as another instance"),
+    Kind.REDEPLOY: Word("candidate", True, "", "it ends and comes back as another composition"),
+    Kind.COLLATERAL_DOWN: Word("", True, "", "the source of collateral does not answer"),
+    Kind.TCB_RECOVERY: Word("", True, "", "the vendor calls the machine out of date"),
+    Kind.GUEST_GONE: Word("", True, "", "no guest agent gives a quote"),
+    Kind.OTHER_QUOTE: Word("", True, "", "the quote is another app's"),
+    Kind.REPLAYED_QUOTE: Word("", True, "", "the quote is an old one"),
+    Kind.CHAIN_DOWN: Word("", True, "", "no RPC provider answers"),
+    Kind.REFERENCE_DOWN: Word("", True, "", "our own connectivity fails its look"),
+    Kind.ORDER: Word("", False, "verb", "an operator gives an order"),
+}
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that goes wrong.
+
+    Attributes:
+        what: kind.
+        at_ms: when, simulated milliseconds.
+        lasts_ms: how long; 0 where the kind has no end.
+        where: a host, or two joined by `~`.
+        detail: see the kind's word.
+    """
+
+    what: Kind
+    at_ms: int
+    lasts_ms: int = 0
+    where: str = ""
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """One line of TOML, which reads back as the same fault."""
+        parts = [f'what = "{self.what}"', f'at = "{self.at_ms}ms"']
+        parts += [f'lasts = "{self.lasts_ms}ms"'] if self.lasts_ms else []
+        parts += [f'where = "{self.where}"'] if self.where else []
+        parts += [f'detail = "{self.detail}"'] if self.detail else []
+        return "{ " + ", ".join(parts) + " }"
+
+
+Schedule = tuple[Fault, ...]
+
+
+def document(schedule: Schedule, seed: int, says: str = "") -> str:
+    """A schedule as a file that `read` takes."""
+    lines = [f'says = "{says}"'] if says else []
+    lines += [f"seed = {seed}", "faults = ["]
+    return "\n".join([*lines, *(f"  {fault}," for fault in schedule), "]"]) + "\n"
+
+
+def read(text: str, name: str) -> tuple[Schedule, int | None]:
+    """Read a file of faults.
+
+    Args:
+        text: TOML: `faults` as an array of tables, `seed` and `says` if wanted.
+        name: of the file, for people.
+
+    Returns:
+        The faults in order of time, and the seed if the file has one.
+
+    Raises:
+        ConfigurationError: naming the first thing that is wrong.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+    if unknown := sorted(set(data) - {"says", "seed", "faults"}):
+        raise ConfigurationError(f"{name}: unknown words {unknown}; expected says, seed, faults")
+    seed, faults = data.get("seed"), data.get("faults")
+    if not isinstance(faults, list) or not (seed is None or isinstance(seed, int)):
+        raise ConfigurationError(f"{name}: expected `faults = [...]` and a whole number as `seed`")
+    found = [_fault(one, f"{name}: fault {number}") for number, one in enumerate(faults, 1)]
+    return tuple(sorted(found, key=lambda fault: fault.at_ms)), seed
+
+
+def _fault(said: Any, place: str) -> Fault:
+    if not isinstance(said, dict) or "what" not in said or "at" not in said:
+        raise ConfigurationError(f"{place}: seen {said!r}, expected a table with `what` and `at`")
+    if unknown := sorted(set(said) - {"what", "at", "lasts", "where", "detail"}):
+        raise ConfigurationError(f"{place}: unknown words {unknown}")
+    try:
+        kind = Kind(said["what"])
+        at = _duration(said["at"])
+        lasts = _duration(said["lasts"]) if "lasts" in said else 0
+    except ValueError as error:
+        raise ConfigurationError(f"{place}: {error}") from error
+    word = WORDS[kind]
+    where, detail = said.get("where", ""), said.get("detail", "")
+    for name, value, wanted in (("where", where, word.where), ("detail", detail, word.detail)):
+        if not isinstance(value, str) or bool(value) != bool(wanted):
+            seen = f"`{name} = {value!r}`"
+            raise ConfigurationError(f"{place}: seen {seen}, expected {wanted or 'none'}")
+    if word.lasts != bool(lasts):
+        wanted = "how long it `lasts`" if word.lasts else "no `lasts`: it has no end"
+        raise ConfigurationError(f"{place}: `{kind}` needs {wanted}")
+    return Fault(kind, at, lasts, where, detail)
+
+
+def _duration(said: Any) -> int:
+    if not isinstance(said, str):
+        raise ValueError(f"seen {said!r}, expected a duration such as \"1500ms\"")  # noqa: TRY004 - a value of the file, told as one
+    return parse_duration(said)

@@ -1,0 +1,47 @@
+"""Line 8: at most one conductor acts, and a stale one is refused by the gateway."""
+
+from collections.abc import Sequence
+
+from cutover.decision.fact import Entry
+from cutover.evidence.observation import Started
+from cutover.simulator.checkers.violation import never
+
+
+class Leadership:
+    """Who writes the journal, and whose tables are in force."""
+
+    def __init__(self) -> None:
+        self._leader = ""
+        self._term = 0
+        self._in_force: dict[str, tuple[str, int, int]] = {}
+
+    def recorded(self, who: str, entries: Sequence[Entry]) -> None:
+        """Entries were written.
+
+        Raises:
+            Violation: by somebody whose term is over, or under a term that was had before.
+        """
+        for entry in entries:
+            if isinstance(entry.fact, Started):
+                stale = entry.fact.term <= self._term
+                never(8, stale, f"{who} starts in term {entry.fact.term} after {self._term}")
+                self._leader, self._term = who, entry.fact.term
+            never(
+                8,
+                self._leader not in ("", who),
+                f"{who} wrote entry {entry.seq} while {self._leader} leads",
+            )
+
+    def reported(self, node: str, boot: str, term: int, generation: int) -> None:
+        """A node said what is in force.
+
+        Raises:
+            Violation: its table is of an older term or generation than one it had before.
+        """
+        if not generation:
+            return  # a process that has not put anything in force yet
+        before = self._in_force.get(node, ("", 0, 0))
+        back = term < before[1] or generation < before[2]
+        seen = f"term {term}, generation {generation}"
+        never(8, back, f"{node} went from {before} back to {seen}")
+        self._in_force[node] = (boot, term, generation)

@@ -1,0 +1,105 @@
+"""Everything that is checked while a simulation runs, put together."""
+
+import asyncio
+from collections.abc import Sequence
+
+from cutover.decision.fact import Entry
+from cutover.decision.fold import apply
+from cutover.decision.run import Run
+from cutover.decision.step import table_for
+from cutover.evidence.observation import Adopted
+from cutover.runbook.document import Runbook
+from cutover.simulator.checkers.violation import Violation
+from cutover.simulator.faults import Fault
+from cutover.simulator.kernel.loop import current
+from cutover.simulator.watch.excuses import Weatherbook
+from cutover.simulator.watch.leadership import Leadership
+from cutover.simulator.watch.promptness import Promptness
+from cutover.simulator.watch.secrets import check_silent
+from cutover.simulator.watch.submissions import Submissions
+from cutover.simulator.world.world import Watch, World
+
+
+class Watcher(Watch):
+    """Checks every line of the design at every step; the first violation ends the simulation.
+
+    Args:
+        runbook: that is executed.
+
+    Attributes:
+        entries: whole journal so far.
+        run: that it folds to, by a fold of our own.
+        violation: the first; None while there is none.
+        excused: requests that a fault cost their answer, once they have been counted.
+    """
+
+    def __init__(self, runbook: Runbook) -> None:
+        self.entries: list[Entry] = []
+        self.run = Run(id="")
+        self.book = Weatherbook()
+        self.violation: Violation | None = None
+        self.violated = asyncio.Event()
+        self.runbook = runbook
+        self.excused = 0
+        self._leadership = Leadership()
+        self._submissions = Submissions()
+        self._promptness: Promptness | None = None
+        self._secrets: list[bytes] = []
+
+    def join(self, world: World, secrets: Sequence[str]) -> None:
+        """Look on from now."""
+        conductors = tuple(one.name for one in world.conductors)
+        self._promptness = Promptness(world.nodes, conductors, self.book)
+        self._secrets = [secret.encode() for secret in secrets]
+
+    def recorded(self, who: str, entries: Sequence[Entry]) -> None:
+        """Entries are durable."""
+        try:
+            for entry in entries:
+                self._fold(entry)
+            self._leadership.recorded(who, entries)
+            check_silent(entries, self._secrets)
+        except Violation as violation:
+            self._violated(violation)
+        if self._promptness is not None:
+            generation = table_for(self.runbook, self.run).generation
+            self._promptness.recorded(entries, generation)
+
+    def _fold(self, entry: Entry) -> None:
+        if isinstance(entry.fact, Adopted) and not self.entries:
+            self.run = Run(id=entry.fact.run)
+        self.entries.append(entry)
+        self.run = apply(self.runbook, self.run, entry)
+
+    def submitted(self, plane: str, key: str, text: str) -> None:
+        """A plane was asked to execute something."""
+        del text
+        try:
+            self._submissions(plane, key)
+        except Violation as violation:
+            self._violated(violation)
+
+    def reported(self, node: str, boot: str, term: int, generation: int) -> None:
+        """A node said what is in force."""
+        try:
+            self._leadership.reported(node, boot, term, generation)
+        except Violation as violation:
+            self._violated(violation)
+
+    def faulty(self, fault: Fault, *, begins: bool) -> None:
+        """A fault begins or ends."""
+        self.book.note(fault, current().now_ms(), begins=begins)
+
+    def _violated(self, violation: Violation) -> None:
+        if self.violation is None:
+            self.violation = violation
+            self.violated.set()
+
+    def prompt(self) -> None:
+        """Take note of what the looks at the nodes found."""
+        if self._promptness is None:
+            return
+        try:
+            self._promptness.check()
+        except Violation as violation:
+            self._violated(violation)
