@@ -63,7 +63,7 @@ def test_moves_that_undo_each_other_stop_the_process(monkeypatch):
     """Rules that would move for ever are a defect, and none of it is recorded."""
     heart, memory, _ = engine()
     move = CloseMoney(("phala",), (Reason("x", "again"),), ())
-    monkeypatch.setattr(module, "next_decision", lambda *_: move)
+    monkeypatch.setattr(module.Course, "due", lambda *_: move)
     with pytest.raises(AssertionError, match="moves follow"):
         heart.advance([ready()])
     assert memory.entries == []

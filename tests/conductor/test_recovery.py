@@ -17,6 +17,7 @@ from cutover.conductor.engine import Engine
 from cutover.conductor.recovery import fold, recover
 from cutover.conductor.stored import stored
 from cutover.decision.command import HoldOrder, ResumeOrder, RetryOrder
+from cutover.decision.fold import apply
 from cutover.decision.run import Run
 from cutover.errors import ConfigurationError, JournalError
 from cutover.evidence.observation import (
@@ -121,7 +122,7 @@ def test_the_snapshot_is_really_used(tmp_path, monkeypatch):
     path = tmp_path / "journal.db"
     lived(path, [(100, ready(status=s)) for s in (200, 503, 200, 503, 200, 200, 200)], 6)
     folded = []
-    real = module.apply
+    real = apply
     monkeypatch.setattr(
         "cutover.conductor.recovery.apply", lambda *a: folded.append(a[2].seq) or real(*a)
     )
@@ -138,7 +139,7 @@ def test_a_snapshot_of_another_version_is_not_believed(tmp_path, monkeypatch):
     story = [(100, ready(status=s)) for s in (200, 503, 200, 503, 200, 200, 200)]
     live = lived(path, story, 6)
     folded = []
-    real = module.apply
+    real = apply
     monkeypatch.setattr(
         "cutover.conductor.recovery.apply", lambda *a: folded.append(a[2].seq) or real(*a)
     )

@@ -11,11 +11,10 @@ from cutover.clock import ObservedClock
 from cutover.conductor.ports import Memory
 from cutover.conductor.stored import stored
 from cutover.crashpoint import crashpoint
-from cutover.decision.ahead import next_decision
 from cutover.decision.command import Command
+from cutover.decision.course import Course
 from cutover.decision.fact import Entry, Fact
-from cutover.decision.fold import apply
-from cutover.decision.kinds import Hold
+from cutover.decision.kinds import Decision, Hold
 from cutover.decision.orders import refusal
 from cutover.decision.run import Run
 from cutover.decision.status import Explanation, Status, explain, status_of
@@ -49,6 +48,7 @@ class Engine:
     def __init__(self, runbook: Runbook, run: Run, memory: Memory, clock: ObservedClock) -> None:
         self.runbook = runbook
         self.run = run
+        self._course = Course(runbook, run)
         self._memory = memory
         self._clock = clock
         self._snapshot_due = run.seq + SNAPSHOT_EVERY
@@ -69,12 +69,13 @@ class Engine:
         Raises:
             JournalError: nothing was written and the state is unchanged.
         """
-        now, run = self.now_ms(), self.run
-        entries: list[Entry] = []
+        now, entries = self.now_ms(), list[Entry]()
+        if self._course.run is not self.run:  # it went on to what was not written
+            self._course = Course(self.runbook, self.run)
         for fact in facts:
-            run = self._fold(run, entries, now, fact)
-            run = self._follow(run, entries, now)
-        run = self._follow(run, entries, now)
+            self._follow(entries, now, self._fold(entries, now, fact))
+        if not facts:
+            self._follow(entries, now, self._course.due(now))
         if not entries:
             return []
         written = self._memory.append([e.fact for e in entries], now, self._clock.wall_ms())
@@ -84,7 +85,7 @@ class Engine:
                 f"entries were numbered {numbers}, expected {expected}; another writer has the "
                 "journal, stop it and start again"
             )
-        self.run = run
+        self.run = self._course.run
         return written
 
     def order(self, command: Command) -> tuple[str, list[Entry]]:
@@ -134,17 +135,18 @@ class Engine:
         """Why it stands there."""
         return explain(self.runbook, self.run, self.now_ms())
 
-    def _fold(self, run: Run, entries: list[Entry], now: int, fact: Fact) -> Run:
-        entry = Entry(run.seq + 1, now, 0, fact)
+    def _fold(self, entries: list[Entry], now: int, fact: Fact) -> Decision | None:
+        """Make one more entry of a fact; the decision that follows."""
+        entry = Entry(self._course.run.seq + 1, now, 0, fact)
         entries.append(entry)
-        return apply(self.runbook, run, entry)
+        return self._course.take(entry)
 
-    def _follow(self, run: Run, entries: list[Entry], now: int) -> Run:
+    def _follow(self, entries: list[Entry], now: int, due: Decision | None) -> None:
         for _ in range(MOVES_A_STEP_MAX):
-            decision = next_decision(self.runbook, run, now)
-            if decision is None:
-                return run
-            run = self._fold(run, entries, now, decision)
+            if due is None:
+                return
+            decision, due = due, self._fold(entries, now, due)
             if isinstance(decision, Hold):
-                return run
-        raise AssertionError(f"more than {MOVES_A_STEP_MAX} moves follow from entry {run.seq}")
+                return
+        seq = self._course.run.seq
+        raise AssertionError(f"more than {MOVES_A_STEP_MAX} moves follow from entry {seq}")

@@ -6,10 +6,9 @@ from typing import get_args
 import msgspec
 
 from cutover import __version__
-from cutover.decision.ahead import next_decision
 from cutover.decision.command import Command
+from cutover.decision.course import Course
 from cutover.decision.fact import Entry
-from cutover.decision.fold import apply
 from cutover.decision.kinds import Decision, Hold
 from cutover.decision.orders import refusal
 from cutover.decision.run import Run
@@ -52,49 +51,46 @@ def replay(entries: Iterable[Entry], load: Callable[[str], Runbook]) -> Replayed
         entries: from number 1 on.
         load: makes the runbook from the text that the run adopted.
     """
-    run: Run | None = None
-    runbook: Runbook | None = None
+    course: Course | None = None
     decisions = 0
     due: Decision | None = None
     ours = False
     for entry in entries:
-        if isinstance(entry.fact, Adopted) and run is None:
-            runbook, run = load(entry.fact.runbook), Run(id=entry.fact.run)
+        if isinstance(entry.fact, Adopted) and course is None:
+            course = Course(load(entry.fact.runbook), Run(id=entry.fact.run))
             ours = entry.fact.versions.get("cutover") == __version__
-        if run is None or runbook is None:
+        if course is None:
             first = Divergence(entry.seq, _name(entry), "Adopted as the first entry")
             return Replayed(None, decisions, first)
-        if wrong := _check(runbook, run, entry, due, ours=ours):
-            return Replayed(run, decisions, wrong)
+        if wrong := _check(course, entry, due, ours=ours):
+            return Replayed(course.run, decisions, wrong)
         decisions += isinstance(entry.fact, _DECISIONS)
-        run = apply(runbook, run, entry)
-        due = next_decision(runbook, run, entry.at_ms)
-    if run is not None and _moves(due):
-        last = Divergence(run.seq + 1, "nothing more", _words(due))
-        return Replayed(run, decisions, last)
-    return Replayed(run, decisions, None)
+        due = course.take(entry)
+    if course is not None and _moves(due):
+        last = Divergence(course.run.seq + 1, "nothing more", _words(due))
+        return Replayed(course.run, decisions, last)
+    return Replayed(course.run if course else None, decisions, None)
 
 
 def _moves(due: Decision | None) -> bool:
     return due is not None and not isinstance(due, Hold)
 
 
-def _check(
-    runbook: Runbook, run: Run, entry: Entry, due: Decision | None, *, ours: bool
-) -> Divergence | None:
+def _check(course: Course, entry: Entry, due: Decision | None, *, ours: bool) -> Divergence | None:
+    run = course.run
     if entry.seq != run.seq + 1 or entry.at_ms < run.at:
         seen = f"entry {entry.seq} at {entry.at_ms} ms"
         return Divergence(entry.seq, seen, f"entry {run.seq + 1}, at {run.at} ms or later")
     if isinstance(entry.fact, Adopted) and run.seq:
         return Divergence(entry.seq, _name(entry), "one Adopted, the first entry")
     if isinstance(entry.fact, _DECISIONS):
-        expected = next_decision(runbook, run, entry.at_ms)
+        expected = course.due(entry.at_ms)
         if expected == entry.fact:
             return None
         return Divergence(entry.seq, _name(entry), _words(expected))
     if _moves(due) and run.seq > 0:
         return Divergence(entry.seq, _name(entry), _words(due))
-    seen, could = _unwritable(runbook, run, entry, ours=ours)
+    seen, could = _unwritable(course.runbook, run, entry, ours=ours)
     return Divergence(entry.seq, seen, could) if could else None
 
 
