@@ -141,6 +141,11 @@ class Node:
             self._put_in_force(table)
             log.info("table %s from the disk is in force: %s", table.generation, table.stage)
 
+    @property
+    def in_force(self) -> RoutingTable | None:
+        """The table that the workers go by; None if there never was one."""
+        return self._in_force
+
     def stop(self) -> None:
         """Let `main` come to its end."""
         self._stop.set()

@@ -96,24 +96,21 @@ class SimulatedNode:
     def start(self) -> None:
         """Start it, unless it runs.
 
-        Raises:
-            ConfigurationError: another node uses its directory, or the table in there does not fit.
+        What keeps it from running, such as another node in its directory, ends it: see `error`.
         """
         if self.host is not None:
             return
         self.starts += 1
-        host = Host(self.name, self.starts)
-        self._life = _Life(self._site, host, lambda: self.disk_seconds)
-        self.host, self._gone = host, asyncio.Event()
+        host = self.host = Host(self.name, self.starts)
+        self._gone = asyncio.Event()
         self.exit_code, self.error = None, None
         host.on_death(self._died)
-        host.start(self._main(host, self._life.node), "supervisor")
+        host.start(self._main(host), "supervisor")
 
     def stop(self) -> None:
         """Ask it to finish what it has in hand and end, as SIGTERM does; see `gone`."""
-        if self.host is not None and self._life is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._life.node.stop, context=self.host.context())
+        if self.host is not None:
+            asyncio.get_running_loop().call_soon(self._terminate, context=self.host.context())
 
     async def gone(self) -> None:
         """Wait until it has ended, in whichever way."""
@@ -154,10 +151,11 @@ class SimulatedNode:
         mine = [self.host] if self.host is not None else []
         return mine + [worker.host for worker in self.workers if worker.host.alive]
 
-    async def _main(self, host: Host, node: Node) -> None:
+    async def _main(self, host: Host) -> None:
         code = 1
         try:
-            await node.main()
+            self._life = _Life(self._site, host, lambda: self.disk_seconds)
+            await self._life.node.main()
             code = 0
         except Exception as error:  # as in any process, it ends there; `_blame` says it
             if not host.alive:
@@ -165,6 +163,12 @@ class SimulatedNode:
             self._blame(host, error)
         self.exit_code = code
         host.kill()
+
+    def _terminate(self) -> None:
+        if self._life is not None:
+            self._life.node.stop()
+        elif self.host is not None:
+            self.host.kill()  # so early nobody listens to signals yet
 
     def _blame(self, host: Host, error: Exception) -> None:
         log.error("%r ends", host, exc_info=error)
