@@ -242,8 +242,6 @@ def _rerouted(run: Run, entry: Entry) -> Run:
         generation=generation,
         generation_at=entry.at_ms,
         split=traffic.whole_split(run.serving(), generation),
-        live_tries={},
-        receipt_tries=0,
         soak=replace(run.soak, mark=NEVER),
     )
 
@@ -263,6 +261,8 @@ def _opened(runbook: Runbook, run: Run) -> Run:
         unlocked=frozenset(),
         soak=Soaked(),
         live={},
+        live_tries={},
+        receipt_tries=0,
         promote=None,
         promote_expect="",
     )

@@ -217,8 +217,8 @@ class Run(msgspec.Struct, frozen=True):
         repinned: pay was sent back to the fallback by a rule; it stays there.
         closed: planes on which money is refused.
         weak: promoted on reported evidence at least once; never cleared.
-        live_tries: executions of each live intent whose end is known, under this generation; part
-            of the next one's idempotency key. One whose end is unknown is asked for again.
+        live_tries: executions of each live intent whose end is known, in this stage; part of the
+            next one's idempotency key. One whose end is unknown is asked for again.
         receipt_tries: the same for the payment of the receipt check.
         unaccounted: payments that were in flight in a node that ended, since the run last began.
         blind_since: since when some rule has lacked data; NEVER while all see.
