@@ -315,24 +315,28 @@ def test_a_paused_machine_does_nothing_until_it_goes_on(simulate):
 
 
 def test_a_node_at_rest_costs_only_its_reports(simulate):
-    """A day without clients is a day of reports, not of looks; then it serves as ever."""
+    """Without clients nobody looks at workers, and they sweep nothing; then it serves as ever."""
 
     async def scenario(world):
         await world.start(table(1))
         await (await world.client()).ask()
         world.clients[0].writer.transport.abort()
         await asyncio.sleep(10)
-        looked = []
-        crew = world.node._life.node._crew
-        check = crew.check
-        crew.check = lambda: (looked.append(1), check())
-        await asyncio.sleep(86_400)
-        idle = len(looked)
-        return idle, await (await world.client()).ask()
+        calls = []
+        crew, board = world.node._life.node._crew, world.node.workers[0]._board
+        for owner, name in ((crew, "check"), (board, "sweep")):
+            method = getattr(owner, name)
+            setattr(owner, name, lambda m=method, n=name: (calls.append(n), m()))
+        await asyncio.sleep(3_600)
+        at_rest = list(calls)
+        answer = await (await world.client()).ask()
+        await asyncio.sleep(1)
+        return at_rest, answer, set(calls)
 
-    idle, answer = simulate(scenario, report_every_ms=60_000)
-    assert idle == 0
+    at_rest, answer, then = simulate(scenario, report_every_ms=60_000)
+    assert at_rest == []
     assert answer.status == 200
+    assert then == {"check", "sweep"}
 
 
 def test_a_second_node_on_the_same_directory_ends_at_once_and_says_why(simulate):
