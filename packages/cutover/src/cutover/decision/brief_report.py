@@ -19,6 +19,9 @@ from cutover.evidence.outcome import FAILED, Count, Outcome
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 
 _MONEY: Final = tuple(intent for intent in Intent if RISK_OF[intent] is Risk.MONEY)
+_OK: Final = Outcome.OK  # a member is looked up slowly, these are compared millions of times
+_DECLINED: Final = Outcome.DECLINED
+_NOT_ROUTED: Final = (Outcome.SHED, Outcome.REFUSED)
 
 
 class _Told(msgspec.Struct):
@@ -95,7 +98,7 @@ def _outcomes(calm: Calm, run: Run, told: _Told, counts: tuple[Count, ...]) -> b
         told.grown = True
         if count.plane == candidate and not _done(run, told, count, added):
             return False
-        if of == present and outcome is not Outcome.SHED and outcome is not Outcome.REFUSED:
+        if of == present and outcome not in _NOT_ROUTED:
             if where in calm.astray:
                 return False
             split[where] = split.get(where, 0) + added
@@ -105,10 +108,10 @@ def _outcomes(calm: Calm, run: Run, told: _Told, counts: tuple[Count, ...]) -> b
 def _done(run: Run, told: _Told, count: Count, added: int) -> bool:
     """Count what the candidate did; False when it is to blame for it."""
     outcome = count.outcome
-    if outcome is Outcome.OK:
+    if outcome is _OK:
         if count.intent in _MONEY:
             told.paid += added
-    elif outcome is not Outcome.DECLINED:
+    elif outcome is not _DECLINED:
         return outcome not in FAILED
     if run.stage_generation <= count.generation <= run.generation:
         told.answers += added

@@ -256,11 +256,11 @@ def settled(rule: PaymentsFailed, run: Run, entry: Entry, attempts: int, failed:
     new = Payments(entry.at_ms, attempts, failed, entry.seq)
     step = max(1, rule.window_ms // _SLICES)
     if first == len(kept) or new.at // step != kept[-1].at // step:
-        return replace(run, payments=(*kept[first:], new))
+        return replace(run, payments=kept[first:] + (new,))  # noqa: RUF005 - one copy less
     last = kept[-1]
     seq = new.seq if failed else last.seq
     new = Payments(new.at, last.settled + attempts, last.failed + failed, seq)
-    return replace(run, payments=(*kept[first:-1], new))
+    return replace(run, payments=kept[first:-1] + (new,))  # noqa: RUF005 - one copy less
 
 
 def whole_split(nodes: dict[str, NodeView], generation: int) -> dict[str, int]:
