@@ -4,11 +4,13 @@ Nothing of ours runs on them: `conductor/foreign.py` is the contract as today's 
 """
 
 import json
-import time
 
+from conductor.doubles import DEMO
 from conductor.theatre import Theatre, until
 from cutover.decision.run import Phase
 from cutover.evidence.observation import Attestation, Stopped, Verdict
+
+RETRY_MS = DEMO.live_intent_gate().retry_ms
 
 
 def test_foreign_planes_are_carried_to_completion(tmp_path):
@@ -65,7 +67,8 @@ def test_payments_with_invoice_numbers_keep_the_gate_closed(tmp_path):
             return [f for f in world.facts("LiveIntent") if f.intent == "pay"]
 
         until("three attempts", lambda: len(tried()) >= 3, tell=world.story)
-        time.sleep(1.5)  # nothing may follow: no fourth attempt, no promotion
+        last = [e.at_ms for e in world.entries() if e.fact == tried()[-1]][-1]
+        until("time for three more", lambda: world.entries()[-1].at_ms > last + 3 * RETRY_MS)
         assert len(tried()) == 3
         assert not any(fact.ok for fact in tried())
         assert world.stages() == ["shadow"]

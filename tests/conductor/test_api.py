@@ -334,11 +334,25 @@ async def test_reading_entries_keeps_nobody_waiting(api):
     assert threads[0] is not threading.main_thread()
 
 
+def polls(api):
+    """A queue with an item for each request for a table that has begun to wait."""
+    begun, real = asyncio.Queue(), api.loop.wait_table
+
+    def wait_table(*asked):
+        begun.put_nowait(asked)
+        return real(*asked)
+
+    api.loop.wait_table = wait_table
+    return begun
+
+
 async def test_a_long_poll_ends_within_milliseconds_of_the_change(api):
     """Every waiting node has the new table at once, not at the end of its wait."""
     path = "/v1/table?node=n&term=1&generation=1&wait_ms=20000"
+    begun = polls(api)
     waiting = [asyncio.create_task(api.ask("GET", path, GATEWAY)) for _ in range(8)]
-    await asyncio.sleep(0.1)
+    for _ in waiting:
+        await asyncio.wait_for(begun.get(), 20)
     assert not any(w.done() for w in waiting)
     began = time.monotonic()
     assert (await api.order(AbortOrder("ann", "stop"))).status_code == 200
@@ -358,8 +372,9 @@ async def test_a_stop_is_not_delayed_by_long_polls(tmp_path):
     """Those who wait are sent home, and the server is gone soon after."""
     async with Api(tmp_path) as api:
         path = "/v1/table?node=n&term=1&generation=1&wait_ms=20000"
+        begun = polls(api)
         waiting = asyncio.create_task(api.ask("GET", path, GATEWAY))
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(begun.get(), 20)
         began = time.monotonic()
         api.loop.release()
         assert is_error(await waiting, 503, "stopping")

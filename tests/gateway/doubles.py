@@ -27,7 +27,7 @@ NEAR_HASH = "9xPdQtoMHFSHyzd1RUpBbYvpzZ4bFxXuT1bTqHnA4xEr"
 PAID = f"✅ Distributed 1 USDC to 1 contributors!\n🔗 Transaction: {NEAR_HASH}"
 
 
-async def until(condition, seconds=8.0, what="condition"):
+async def until(condition, seconds=30.0, what="condition"):
     """Wait until a condition holds; polls, because it lies in other processes."""
     end = time.monotonic() + seconds
     while not condition():
@@ -185,7 +185,7 @@ class Conductor:
 
     async def _table(self, line):
         query = dict(pair.split("=") for pair in line.split()[1].partition("?")[2].split("&"))
-        self.asked.append(query)
+        self.asked.append(query | {"at": time.monotonic()})
         has = (int(query["term"]), int(query["generation"]))
         run = query["run"]
         wait = min(int(query["wait_ms"]) / 1000, 5)

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import ssl
+import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,10 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.config import Limits
+from cutover.gateway.pool import MONEY_IDLE_SECONDS
+from cutover.gateway.serving import SWEEP_SECONDS
 from cutover.runbook.intent import Intent
 from gateway.doubles import process, request, table, text, until, whole
 
 PAY = "pay 1 USDC to o/r"
+LONG = MONEY_IDLE_SECONDS + 4 * SWEEP_SECONDS
 
 
 async def close_unanswered(seen, writer):
@@ -135,7 +139,8 @@ async def test_a_payment_never_goes_out_on_a_connection_that_has_been_idle_for_l
     await client.ask()
     await client.ask()
     assert [s.nth for s in world.hetzner.seen] == [1, 2]
-    await asyncio.sleep(1.2)
+    used = world.hetzner.seen[-1].at
+    await until(lambda: time.monotonic() - used > LONG, what="idle for long")
     await client.ask(PAY)
     assert world.hetzner.seen[-1].nth == 1
     await client.ask(PAY)
@@ -205,7 +210,7 @@ async def test_bytes_behind_an_answer_condemn_the_connection_but_not_the_answer(
 
 async def test_a_client_that_hangs_up_does_not_cut_off_its_payment(world):
     """The plane finishes, and what it did is counted."""
-    _, client = await world.serving()
+    node, client = await world.serving()
     arrived, release = asyncio.Event(), asyncio.Event()
 
     async def slow(seen, writer):
@@ -216,7 +221,9 @@ async def test_a_client_that_hangs_up_does_not_cut_off_its_payment(world):
     await client.send(process(PAY))
     await arrived.wait()
     client.writer.transport.abort()
-    await asyncio.sleep(0.1)
+    later = await world.client(node)
+    await later.send(request("GET", "/ready"))
+    await later.answer()  # the worker has come to what happened after the end
     world.hetzner.answer = text("❌ Payment failed: no funds")
     release.set()
     await until(

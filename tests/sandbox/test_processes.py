@@ -20,7 +20,7 @@ def start(*arguments):
 
 
 def wait_file(path, process):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
