@@ -39,9 +39,17 @@ from cutover.evidence.outcome import Conversations, Count, Outcome
 from cutover.runbook.gate import Check, Evidence, PostCheckName
 from cutover.runbook.intent import Intent
 from cutover.runbook.load import load_text
-from decision.invariants import Lines, remembered
-from decision.scenario import _begun, _copied, runbook_text
-from decision.world import World
+from cutover.simulator.checkers.watch import Watch
+from cutover.simulator.conformance import runbooks
+from cutover.simulator.conformance.runner import start
+from cutover.simulator.conformance.world import World
+
+RUNBOOKS = Path(__file__).parents[2] / "runbooks"
+
+
+def runbook_text(name: str, changes: dict[str, object]) -> str:
+    return runbooks.runbook_text(RUNBOOKS, name, changes)
+
 
 PLANES = st.sampled_from(["hetzner", "phala"])
 BOOLS = st.booleans()
@@ -117,13 +125,13 @@ STEPS = st.lists(
 )
 TEXT = runbook_text(
     "brisk",
-    repr({
+    {
         "rollback.payments-failed.low_sample": "repin",
         "rollback.payments-failed.min_settled": 50,
         "rollback.canary-failed.shared_cause": "hold",
         "stage.primary.soak": {"observed": "5m", "canary_runs": 1, "answers": 10},
-    }),
-)  # fmt: skip
+    },
+)
 STARTS = st.sampled_from(["preparing", "shadow", "canary", "mixed", "mixed+pay", "primary"])
 
 
@@ -131,17 +139,17 @@ STARTS = st.sampled_from(["preparing", "shadow", "canary", "mixed", "mixed+pay",
 @given(at=STARTS, steps=STEPS)
 def test_any_history_keeps_the_lines_and_replays_alike(at: str, steps: list) -> None:
     """Random facts and orders at any point of a run: no exception, no line crossed, same replay."""
-    world = _copied(_begun(TEXT, at, 10_000))
+    world = start(TEXT, at, 10_000 if at != "preparing" else 0).twin()
     for kind, what in steps:
         if world.run.phase in TERMINAL:
             break
         _take(world, kind, what)
-        assert isinstance(world.watch, Lines)
         world.watch.rest(world.runbook, world.run, world.now)
         status_of(world.runbook, world.run, world.now).line()
         explain(world.runbook, world.run, world.now)
         table_for(world.runbook, world.run).checked()
-    remembered(world.runbook, world.entries, world.run)
+    assert isinstance(world.watch, Watch)
+    world.watch.end(world.runbook, world.entries, world.run)
 
 
 def _take(world: World, kind: str, what: object) -> None:
@@ -154,24 +162,22 @@ def _take(world: World, kind: str, what: object) -> None:
     elif kind == "order":
         world.order(what)  # type: ignore[arg-type]  # drawn from ORDERS
     elif kind == "pass":
-        world.now += what  # type: ignore[operator]  # drawn from PASS
-        world.wall += what  # type: ignore[operator]
-        world._queue = [(max(at, world.now), n, name) for at, n, name in world._queue]
-        world.follow()
+        world.skip(what)  # type: ignore[arg-type]  # drawn from PASS
     else:
         world.advance(what)  # type: ignore[arg-type]  # drawn from HEALTHY
 
 
 def test_state_does_not_grow_with_running_time() -> None:
     """Three hours later, and after many tables, the state is no larger than it was."""
-    world = _copied(_begun(runbook_text("coarse", "{}"), "mixed", 0))
+    world = start(runbook_text("coarse", {}), "mixed", 0).twin()
+    world.watch = Watch(())  # tables are numbered here without a decision, which no line allows
     small = len(msgspec.json.encode(world.run))
     for _ in range(40):
         world.verdict = Verdict.VERIFIED
         world.advance(300_000)
         generation = world.run.generation + 1
         world.run = msgspec.structs.replace(world.run, generation=generation, split={})
-        world._obey()
+        world.follow()
     assert len(msgspec.json.encode(world.run)) < 12 * small
     assert all(
         int(key.split("|")[0]) > world.run.generation - 17
@@ -184,14 +190,14 @@ def test_the_whole_phased_runbook_completes() -> None:
     """2 h, 2 h, 26 h and 7 d of healthy facts, coarsely looked at: four stages, one unlock."""
     text = runbook_text(
         "phased",
-        repr({
+        {
             "timing.readiness_every": "110s",
             "gate.readiness.max_age": "5m",
             "blind.after": "240s",
             "timing.attestation_every": "4m",
-        }),
-    )  # fmt: skip
-    world = World(load_text(text, "phased"), Lines())
+        },
+    )
+    world = World(load_text(text, "phased"), Watch())
     assert world.until(lambda run: run.phase == "complete", 10 * 86_400_000), world.run.reasons
     kinds = [type(decision).__name__ for decision in world.decisions()]
     assert kinds == [
@@ -206,4 +212,4 @@ def test_the_whole_phased_runbook_completes() -> None:
 def test_shipped_runbooks_are_the_ones_that_are_tested() -> None:
     """Values are replaced by name; a name that is not there is an error, not a silent no-op."""
     shipped = Path(__file__).parents[2] / "runbooks" / "phased.toml"
-    assert runbook_text("phased", "{}") == shipped.read_text()
+    assert runbook_text("phased", {}) == shipped.read_text()

@@ -1,5 +1,7 @@
 """A journal that no conductor could have written diverges, even when its hashes are right."""
 
+from pathlib import Path
+
 import pytest
 
 from cutover import __version__
@@ -14,11 +16,12 @@ from cutover.decision.stored import digest
 from cutover.evidence.observation import Adopted, Snapshot, Started, Verdict
 from cutover.runbook.gate import Check
 from cutover.runbook.load import load_text
-from decision.invariants import Lines
-from decision.scenario import runbook_text
-from decision.world import World
+from cutover.simulator.checkers.watch import Watch
+from cutover.simulator.conformance.runbooks import runbook_text
+from cutover.simulator.conformance.world import World
 
-RUNBOOK = load_text(runbook_text("demo", "{}"), "demo")
+RUNBOOKS = Path(__file__).parents[2] / "runbooks"
+RUNBOOK = load_text(runbook_text(RUNBOOKS, "demo", {}), "demo")
 
 
 def told(world: World, *facts: Fact, upto: int | None = None) -> Divergence | None:
@@ -30,7 +33,7 @@ def told(world: World, *facts: Fact, upto: int | None = None) -> Divergence | No
 
 
 def begun() -> World:
-    world = World(RUNBOOK, Lines())
+    world = World(RUNBOOK, Watch())
     world.advance(3_000)
     world.order(HoldOrder("ann", "look"))
     world.advance(1_000)
@@ -69,7 +72,7 @@ def test_what_a_conductor_writes_does_not() -> None:
 
 def test_a_journal_that_ends_before_a_move_that_was_due_diverges() -> None:
     """Facts and what follows from them are written together; cutting between them shows."""
-    world = World(RUNBOOK, Lines())
+    world = World(RUNBOOK, Watch())
     assert world.until(lambda run: run.stage >= 1, 10**8)
     world.verdict = Verdict.INVALID
     world.attest()

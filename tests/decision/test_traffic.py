@@ -1,5 +1,7 @@
 """The split that is kept from report to report is the one that counting everything gives."""
 
+from pathlib import Path
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +15,9 @@ from cutover.evidence.observation import GatewayReport, GatewaySilent
 from cutover.evidence.outcome import Conversations, Count, Outcome
 from cutover.runbook.intent import Intent
 from cutover.runbook.load import load_text
-from decision.scenario import runbook_text
+from cutover.simulator.conformance.runbooks import runbook_text
 
-RUNBOOK = load_text(runbook_text("demo", "{}"), "demo")
+RUNBOOK = load_text(runbook_text(Path(__file__).parents[2] / "runbooks", "demo", {}), "demo")
 NODES = st.sampled_from(["g1", "g2"])
 PLANES = st.sampled_from(["hetzner", "phala"])
 SMALL = st.integers(0, 9)
