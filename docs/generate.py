@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cutover.cli.main import EXIT_CODES, app
+from cutover.crashpoint import POINTS
 from cutover.decision.transitions import diagram
 from cutover.routing.grammar_page import tables
 from cutover.settings import (
@@ -74,6 +75,12 @@ def exit_codes() -> str:
     """The table of exit codes."""
     rows = [f"| {code} | {text} |" for code, text in EXIT_CODES.items()]
     return "\n".join(["| code | meaning |", "| --- | --- |", *rows])
+
+
+def crash_points() -> str:
+    """Every crash point: name, who dies there, what is done and not yet done."""
+    rows = [f"| `{name}` | {point.process} | {point.text} |" for name, point in POINTS.items()]
+    return "\n".join(["| point | who dies | at that moment |", "| --- | --- | --- |", *rows])
 
 
 def settings() -> str:
@@ -145,6 +152,7 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "cli-help": cli_help,
     "exit-codes": exit_codes,
     "settings": settings,
+    "crash-points": crash_points,
 }
 
 

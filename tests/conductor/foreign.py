@@ -4,6 +4,11 @@ Standard library only. No `x-plane` header, no `plane` field, `/canary/run` with
 business failure a 200 with a cross in front. Run as a program:
 
     foreign.py --port-file F --key K [--tee] [--invoices] [--secret S]
+               [--executions F] [--keeps-keys]
+
+`--executions` writes a line of JSON for every text that it was told, before it answers: `text`,
+`author`, `key` (the idempotency key) and `executed`. Today's service keeps no keys; told to, by
+`--keeps-keys`, this one answers a key that it knows as before, and executes nothing again.
 """
 
 import argparse
@@ -13,6 +18,7 @@ import itertools
 import json
 import re
 import secrets
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,6 +77,30 @@ def respond(text, options):
     return GUIDE
 
 
+class Book:
+    """What was executed under which key: one line a text, one answer a key."""
+
+    def __init__(self, options):
+        self._options = options
+        self._turn = threading.Lock()
+        self._answers = {}
+
+    def respond(self, key, body):
+        with self._turn:
+            known = self._answers.get(key) if key and self._options.keeps_keys else None
+            self._write(key, body, executed=known is None)
+            answer = known or respond(body["text"], self._options)
+            self._answers[key] = answer
+            return answer
+
+    def _write(self, key, body, *, executed):
+        if self._options.executions is None:
+            return
+        line = {"text": body["text"], "author": body.get("author"), "key": key}
+        with self._options.executions.open("a") as log:
+            log.write(json.dumps({**line, "executed": executed}) + "\n")
+
+
 def canary(options):
     details = {
         "github": '{"full_name":"near/near-sdk-rs"}',
@@ -105,6 +135,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     options = None
+    book = None
 
     def do_GET(self):
         routes = {
@@ -132,7 +163,8 @@ class Handler(BaseHTTPRequestHandler):
             self.say(401, {"error": "Unauthorized"})
             return
         try:
-            self.say(200, {"response": respond(json.loads(body)["text"], self.options)})
+            key = self.headers.get("idempotency-key", "")
+            self.say(200, {"response": self.book.respond(key, json.loads(body))})
         except (ValueError, KeyError) as error:
             self.say(500, {"error": str(error)})
 
@@ -168,7 +200,10 @@ def main():
     parser.add_argument("--secret", default="hook-secret")
     parser.add_argument("--tee", action="store_true")
     parser.add_argument("--invoices", action="store_true")
+    parser.add_argument("--executions", type=Path)
+    parser.add_argument("--keeps-keys", action="store_true")
     Handler.options = parser.parse_args()
+    Handler.book = Book(Handler.options)
     server = Server(("127.0.0.1", 0), Handler)
     half = Handler.options.port_file.with_suffix(".half")
     half.write_text(str(server.server_address[1]))

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -79,11 +80,11 @@ class Theatre:
                 child.kill()
             child.wait()
 
-    def start(self, name, *command):
+    def start(self, name, *command, **environment):
         with (self.folder / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             )  # fmt: skip
         return self.children[name]
 
@@ -98,19 +99,26 @@ class Theatre:
             port = self.folder / f"{name}.port"
             command = [sys.executable, str(HERE / "foreign.py"), "--port-file", str(port)]
             command += ["--key", self.keys[name], "--secret", self.secret]
-            self.start(name, *command, *options)
+            self.start(name, *command, *options, *self.plane_options(name))
             until(f"port of {name}", port.exists)
             urls[name] = f"http://127.0.0.1:{port.read_text()}"
         self.write_config(urls)
 
+    def plane_options(self, name):
+        """What both planes are told, for worlds that look closely."""
+        return ()
+
     def write_config(self, urls):
+        # A loopback address of its own: no other world is given the port before the gateway has it.
+        host = "127." + ".".join(str(1 + secrets.randbelow(254)) for _ in range(3))
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((host, 0))
             port = free.getsockname()[1]
-        self.gateway_url = f"http://127.0.0.1:{port}"
+        self.gateway_url = f"http://{host}:{port}"
         self.config.write_text(
-            f'[conductor]\ndata = "run"\n[gateway]\nport = {port}\nkey = "{self.keys["client"]}"\n'
-            f'webhook_secret = "{self.secret}"\nreport_every_ms = 100\n'
+            f'[conductor]\ndata = "run"\n[gateway]\nhost = "{host}"\nport = {port}\n'
+            f'key = "{self.keys["client"]}"\nwebhook_secret = "{self.secret}"\n'
+            "report_every_ms = 100\n"
             + "".join(
                 f'[planes.{name}]\nurl = "{url}"\nkey = "{self.keys[name]}"\n'
                 for name, url in urls.items()
