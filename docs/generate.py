@@ -30,6 +30,8 @@ from cutover.settings import (
     LiveSettings,
     PlaneSettings,
 )
+from cutover.simulator.checkers import CHECKERS
+from cutover.simulator.conformance.document import EXPECTATIONS, STEPS
 
 DOCS: Final = Path(__file__).parent
 WIDTH: Final = 96
@@ -146,12 +148,25 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
+def lines_checked() -> str:
+    """The lines that every scenario is checked against."""
+    looks = [("every entry", "entry"), ("every rest", "rest"), ("the end", "end")]
+    rows = []
+    for one in CHECKERS:
+        at = ", ".join(words for words, look in looks if getattr(one, look) is not None)
+        rows.append(f"| {one.line} | {one.words} | {at} |")
+    return "\n".join(["| line | always so | looked at |", "| --- | --- | --- |", *rows])
+
+
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "intents": tables,
     "transitions": lambda: f"```mermaid\n{diagram()}\n```",
     "cli-help": cli_help,
     "exit-codes": exit_codes,
     "settings": settings,
+    "scenario-steps": STEPS.page,
+    "scenario-expectations": EXPECTATIONS.page,
+    "scenario-lines": lines_checked,
     "crash-points": crash_points,
 }
 

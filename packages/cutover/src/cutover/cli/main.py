@@ -8,6 +8,7 @@ import typer
 from cutover import __version__
 from cutover.cli import (
     archive,
+    conformance,
     demo,
     explain,
     gateway,
@@ -64,6 +65,7 @@ def _common(
 
 for module in (
     demo, run, gateway, lint, schema, status, explain, orders, verify_log, postcheck, archive,
+    conformance,
 ):  # fmt: skip
     module.register(app)
 

@@ -7,7 +7,8 @@ is bound to its word, and each value checked, before anything runs.
 import inspect
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self, get_args, get_type_hints
+from enum import Enum
+from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -138,9 +139,33 @@ class Vocabulary(dict[str, Word]):
 
     def page(self) -> str:
         """The words as a table for the docs."""
-        rows = [f"| {_usage(word)} | {word.meaning} |" for word in self.values()]
-        return "\n".join(["| word | meaning |", "| --- | --- |", *rows])
+        rows = [f"| `{w.name}` | {_kind(w.value)} | {_meaning(w)} |" for w in self.values()]
+        return "\n".join(["| word | value | meaning |", "| --- | --- | --- |", *rows])
 
 
-def _usage(word: Word) -> str:
-    return ", ".join([f"`{word.name}`", *(f"`{name}`" for name in word.details)])
+def _meaning(word: Word) -> str:
+    """What a word says, and its details with what they may be."""
+    details = [f"`{name}` ({_kind(kind)})" for name, (kind, _) in word.details.items()]
+    return word.meaning + (f"<br>Details: {'; '.join(details)}" if details else "")
+
+
+_NAMES: Final[dict[Any, str]] = {
+    Span: "duration", Bounds: "compared duration", str: "text", int: "whole number",
+    float: "number", bool: "`true`, `false`",
+}  # fmt: skip
+
+
+def _kind(kind: Any) -> str:
+    """The values that a kind takes, for people."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind in _NAMES:
+        return _NAMES[kind]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return ", ".join(f"`{one.value}`" for one in kind)
+    if origin is Literal:
+        return ", ".join(f"`{part}`" for part in parts)
+    if origin is dict:
+        return f"table of {_kind(parts[0])} to {_kind(parts[1])}"
+    if origin in (list, tuple):
+        return f"list of {_kind(parts[0])}"
+    return ", ".join(_kind(part) for part in parts if part is not type(None))
