@@ -181,7 +181,12 @@ def test_an_archive_is_made_and_verifies_until_it_is_touched(copy, cutover, worl
     """Create, verify, tamper, verify: 0, 0, 1 with the part's name; the head can be pinned."""
     made, config = copy.parent / "a.zip", ("--config", world.config)
     found = json.loads(cutover("archive", "create", copy, "-o", made, *config, "--json").out)
-    assert set(found) == {"file", "head", "bytes"}
+    assert set(found) == {"file", "head", "bytes", "scanned_for_secrets"}
+    assert found["scanned_for_secrets"] is True
+    bare = ("archive", "create", copy, "-o", copy.parent / "bare.zip")
+    assert json.loads(cutover(*bare, "--json").out)["scanned_for_secrets"] is False
+    assert "not scanned for secrets" in cutover(*bare).out
+    assert "not scanned" not in cutover(*bare, *config).out
     with Journal.open_read_only(copy) as reader:
         head = f"{reader.head[0]}:{reader.head[1].hex()}"
     assert cutover("archive", "verify", made, "--expect-head", head).code == 0

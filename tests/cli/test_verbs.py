@@ -136,6 +136,45 @@ def test_a_dry_run_starts_nothing(cutover, place):
     assert sorted(p.name for p in place.iterdir()) == before
 
 
+CONDUCTOR = """[conductor]
+near_rpc = ["https://rpc.example"]
+near_sender = "a.near"
+reference_url = "https://status.example"
+"""
+WHOLE = (
+    ("[planes.hetzner]", '[planes.hetzner]\nimage = "agent@sha256:0a"'),
+    ("[planes.phala]", '[planes.phala]\nimage = "agent@sha256:0a"'),
+    ("[conductor]", CONDUCTOR),
+    ("[gateway]", '[gateway]\nwebhook_secret = "PLANTED-hook"'),
+)  # fmt: skip
+MISSING = [
+    "planes.hetzner.image", "planes.phala.image", "conductor.near_rpc", "gateway.webhook_secret",
+    "conductor.reference_url",
+]  # fmt: skip
+
+
+def test_a_dry_run_advises_what_the_gates_will_need(cutover, place):
+    """Each missing setting is named, as text and as JSON; with all of them there is no advice."""
+    live = '[live]\nanalyze = "analyze a/b"\ncreate = "create a/b"\npay = "pay 0.01 USDC to a/b"\n'
+    dry = ("run", RUNBOOKS[0].with_name("phased.toml"), "--dry-run")
+    (place / "cutover.toml").write_text(CONFIG + live)
+    found = json.loads(cutover(*dry, "--json", cwd=place).out)
+    assert [stage["name"] for stage in found["stages"]] == ["shadow", "canary", "mixed", "primary"]
+    assert [one["setting"] for one in found["advice"]] == MISSING
+    said = cutover(*dry, cwd=place)
+    assert said.code == 0
+    assert [f"advice: {name} is not set: " in said.out for name in MISSING] == [True] * 5
+    whole = CONFIG + live
+    for old, new in WHOLE:
+        assert whole.count(old) == 1
+        whole = whole.replace(old, new)
+    (place / "cutover.toml").write_text(whole)
+    assert json.loads(cutover(*dry, "--json", cwd=place).out)["advice"] == []
+    assert (
+        json.loads(cutover("run", "demo.toml", *dry[2:], "--json", cwd=place).out)["advice"] == []
+    )
+
+
 def test_a_dry_postcheck_names_the_checks(cutover, place):
     """For people and as JSON."""
     said = cutover("postcheck", "demo.toml", "--dry-run", cwd=place)

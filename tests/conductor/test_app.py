@@ -21,11 +21,12 @@ from cutover.settings import load_settings
 H, P = "http://127.0.0.1:3001", "http://127.0.0.1:3002"
 
 
-def configured(folder, hetzner=H, phala=P, other="phala", conductor="", gateway=True):
+def configured(folder, hetzner=H, phala=P, other="phala", conductor="", gateway=True, every=1_000):
     path = folder / "cutover.toml"
     path.write_text(
         f"[conductor]\n{conductor}\n"
-        + ('[gateway]\nkey = "client-key-0123"\n' if gateway else "")
+        + (f"[gateway]\nreport_every_ms = {every}\n" if gateway else "")
+        + ('key = "client-key-0123"\n' if gateway else "")
         + f'[planes.hetzner]\nurl = "{hetzner}"\nkey = "key-of-hetzner"\n'
         + f'[planes.{other}]\nurl = "{phala}"\nkey = "key-of-phala"\n'
     )
@@ -63,12 +64,19 @@ def test_a_run_begins_over_an_empty_file(tmp_path):
         (DEMO, {"phala": "https://phala.example"}, "not on loopback"),
         (PHASED, {"phala": H}, "a cutover needs two"),
         (PHASED, {"phala": H + "/"}, "a cutover needs two"),
+        (DEMO, {"every": 1_001}, "expected at most 1000"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(tmp_path, runbook, changes, said):
-    """Other planes, a rehearsal off loopback, a move from a plane to itself."""
+    """Other planes, a rehearsal off loopback, a move from a plane to itself, rare reports."""
     with pytest.raises(ConfigurationError, match=said):
         check_fit(runbook, configured(tmp_path, **changes))
+
+
+def test_three_reports_fit_into_the_time_after_which_a_node_is_silent(tmp_path):
+    """One that is lost and one that is late stop no soak."""
+    check_fit(DEMO, configured(tmp_path, every=1_000))
+    check_fit(DEMO, configured(tmp_path, gateway=False))
 
 
 def test_a_gateway_finds_its_conductor_also_while_none_runs(tmp_path):

@@ -58,6 +58,8 @@ from cutover.settings import GatewaySettings, PlaneSettings, Settings
 JOURNAL_FILE = "journal.db"
 ARCHIVE_FILE = "archive.zip"
 """The record of a run that is over; those made before bear the number of their last entry."""
+REPORTS_BEFORE_BLIND = 3
+"""A node that loses one report and is late with the next is not silent yet."""
 
 
 def versions() -> dict[str, str]:
@@ -84,7 +86,8 @@ def check_fit(runbook: Runbook, settings: Settings) -> None:
     """Refuse what does not fit together before anything starts.
 
     Raises:
-        ConfigurationError: other planes than the runbook's, or a rehearsal off loopback.
+        ConfigurationError: other planes than the runbook's, reports too seldom for it, or a
+            rehearsal off loopback.
     """
     if set(runbook.planes) != set(settings.planes):
         raise ConfigurationError(
@@ -105,6 +108,13 @@ def check_fit(runbook: Runbook, settings: Settings) -> None:
         raise ConfigurationError(
             "the configuration has no [live] section: name the texts that the live intent gate "
             "executes on a repository of your own; each promotion creates a split and pays there"
+        )
+    pace = settings.gateway.report_every_ms if settings.gateway else 0
+    if REPORTS_BEFORE_BLIND * pace > runbook.blind.after_ms:
+        raise ConfigurationError(
+            f"gateway.report_every_ms is {pace}, and the runbook calls a node silent after "
+            f"{runbook.blind.after_ms} ms (blind.after): one late report would stop every soak; "
+            f"expected at most {runbook.blind.after_ms // REPORTS_BEFORE_BLIND}"
         )
     if runbook.rehearsal and away:
         raise ConfigurationError(

@@ -29,9 +29,12 @@ def create(
     settings = load_settings(config) if config else None
     path, head = seal(journal, settings, output)
     if json:
-        show_json({"file": str(path), "head": head, "bytes": path.stat().st_size})
+        facts = {"file": str(path), "head": head, "bytes": path.stat().st_size}
+        show_json(facts | {"scanned_for_secrets": settings is not None})
     else:
         say(f"{path}: written and verified, head {head}")
+        if settings is None:
+            say("not scanned for secrets: give the deployment's file with --config")
 
 
 @archive.command()

@@ -1,40 +1,85 @@
 """`cutover run`: be the conductor of a run."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import typer
 
-from cutover.cli.options import CONFIG_DEFAULT, Config, DryRun, RunbookFile
-from cutover.cli.output import say
+from cutover.cli.options import CONFIG_DEFAULT, Config, DryRun, Json, RunbookFile
+from cutover.cli.output import say, show_json
 from cutover.decision.run import Phase
 from cutover.decision.words import percent, span
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import LEADING
 
+if TYPE_CHECKING:
+    from cutover.app import Outcome
+    from cutover.cli.advice import Advice
+
 EXIT_ABORTED = 10
 
 
-def run(runbook: RunbookFile, *, config: Config = CONFIG_DEFAULT, dry_run: DryRun = False) -> None:
+def run(
+    runbook: RunbookFile,
+    *,
+    config: Config = CONFIG_DEFAULT,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
     """Carry a runbook out, or go on with it where the journal says it stands."""
     from cutover.app import check_fit, load_runbook, run_conductor  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.cli.advice import advice  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.cli.log import speak  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
 
     agreed, settings = load_runbook(runbook), load_settings(config)
     check_fit(agreed, settings)
     if dry_run:
-        _plan(agreed)
+        missing = advice(agreed, settings)
+        if json:
+            show_json(_plan(agreed) | {"advice": missing})
+        else:
+            _say_plan(agreed, missing)
         return
     speak()
-    ended = run_conductor(agreed, settings)
-    if ended.archive is None:
+    _end(agreed, run_conductor(agreed, settings), json=json)
+
+
+def _end(agreed: Runbook, ended: "Outcome", *, json: bool) -> None:
+    sealed, head = "", ""
+    if ended.archive is not None:
+        sealed, head = str(ended.archive[0]), f"{ended.run.seq}:{ended.archive[1]}"
+    if json:
+        show_json({"phase": ended.phase, "archive": sealed, "head": head})
+    elif sealed:
+        say(f"{agreed.name}: {ended.phase}; sealed in {sealed}, head {head}")
+    else:
         say(f"{agreed.name}: stopped in {ended.phase}; the same command goes on with the run")
-        return
-    path, head = ended.archive
-    say(f"{agreed.name}: {ended.phase}; sealed in {path}, head {ended.run.seq}:{head}")
-    if ended.phase is Phase.ABORTED:
+    if sealed and ended.phase is Phase.ABORTED:
         raise typer.Exit(EXIT_ABORTED)
 
 
-def _plan(agreed: Runbook) -> None:
+def _plan(agreed: Runbook) -> dict[str, object]:
+    return {
+        "runbook": agreed.name,
+        "fallback": agreed.fallback,
+        "candidate": agreed.candidate,
+        "stages": [
+            {
+                "name": stage.name,
+                "share_bp": {intent: stage.share_bp[intent] for intent in LEADING},
+                "soak_ms": stage.soak.observed_ms,
+                "unlocks": [
+                    {"intent": one.intent, "share_bp": one.share_bp, "clean_ms": one.clean_ms}
+                    for one in stage.unlocks
+                ],
+            }
+            for stage in agreed.stages
+        ],
+    }
+
+
+def _say_plan(agreed: Runbook, missing: Sequence["Advice"]) -> None:
     say(f"{agreed.name}: {agreed.fallback} -> {agreed.candidate}, nothing was started")
     for stage in agreed.stages:
         shares = ", ".join(f"{i} {percent(stage.share_bp[i])}" for i in LEADING)
@@ -43,6 +88,8 @@ def _plan(agreed: Runbook) -> None:
             clean = span(unlock.clean_ms)
             share = percent(unlock.share_bp)
             say(f"    {unlock.intent} {share} after {clean} without critical errors")
+    for one in missing:
+        say(f"advice: {one.setting} is not set: {one.text}")
 
 
 def register(app: typer.Typer) -> None:

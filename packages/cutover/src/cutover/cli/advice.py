@@ -1,0 +1,84 @@
+"""What a configuration leaves out that the runbook's gates will ask for."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from cutover.runbook.document import Runbook
+from cutover.runbook.gate import Check, PostCheckName
+from cutover.settings import Settings
+
+DIGEST: Final = "@sha256:"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A setting that is missing, and what will not open without it."""
+
+    setting: str
+    text: str
+
+
+def advice(runbook: Runbook, settings: Settings) -> list[Advice]:
+    """Everything that a run would wait for, known before it starts.
+
+    A rehearsal needs none of it: it believes what planes on loopback say of themselves.
+    """
+    if runbook.rehearsal:
+        return []
+    return [
+        *_images(runbook, settings),
+        *_chain(runbook, settings),
+        *_webhook(runbook, settings),
+        *_reference(settings),
+    ]
+
+
+def _images(runbook: Runbook, settings: Settings) -> list[Advice]:
+    if all(p.check is not Check.IDENTICAL_IMAGE for p in runbook.preconditions):
+        return []
+    text = (
+        f"precondition {Check.IDENTICAL_IMAGE} will not hold: give the image of the plane's "
+        f"deployment record as NAME{DIGEST}…"
+    )
+    return [
+        Advice(f"planes.{name}.image", text)
+        for name, plane in settings.planes.items()
+        if DIGEST not in plane.image
+    ]
+
+
+def _chain(runbook: Runbook, settings: Settings) -> list[Advice]:
+    if settings.conductor.near_rpc:
+        return []
+    asks = ["gate live_intents"]
+    if _confirms(runbook, PostCheckName.RECEIPT_TRANSACTION):
+        asks.append(f"check {PostCheckName.RECEIPT_TRANSACTION}")
+    text = (
+        f"no payment can be confirmed on the chain, so {' and '.join(asks)} will not pass: name "
+        f"NEAR RPC providers, and the paying account as conductor.near_sender"
+    )
+    return [Advice("conductor.near_rpc", text)]
+
+
+def _webhook(runbook: Runbook, settings: Settings) -> list[Advice]:
+    given = settings.gateway is not None and settings.gateway.webhook_secret is not None
+    if given or not _confirms(runbook, PostCheckName.WEBHOOK_SIGNATURES):
+        return []
+    text = (
+        f"check {PostCheckName.WEBHOOK_SIGNATURES} cannot sign a delivery: give the planes' secret"
+    )
+    return [Advice("gateway.webhook_secret", text)]
+
+
+def _confirms(runbook: Runbook, name: PostCheckName) -> bool:
+    return any(check.name is name for check in runbook.post_checks)
+
+
+def _reference(settings: Settings) -> list[Advice]:
+    if settings.conductor.reference_url:
+        return []
+    text = (
+        "a plane's silence cannot be told from our own, and would count against the plane: name "
+        "an address that is on neither of them"
+    )
+    return [Advice("conductor.reference_url", text)]
