@@ -135,12 +135,22 @@ def test_only_the_clock_reads_clocks():
     """In the product one module imports `time`; nothing reads a date or rolls dice by itself."""
     clock = "packages/cutover/src/cutover/clock.py"
     users = {name(path): set(imported(path)) & CLOCKS for path in PRODUCT}
+    for player in [p for p in users if "/cutover/simulator/" in p]:
+        users[player] -= {"random"}  # a seed makes every one of its generators
     assert users.pop(clock) == {"time"}
     assert {p: found for p, found in users.items() if found} == {}
+    drawn = [path for path in PRODUCT if "random" in imported(path)]
+    unseeded = [name(p) for p in drawn if any(_unseeded(call) for call in ast.walk(tree(p)))]
+    assert unseeded == []
     for path in PRODUCT:
         calls = [n for n in ast.walk(tree(path)) if isinstance(n, ast.Attribute)]
         read = {n.attr for n in calls if isinstance(n.value, ast.Name) and n.value.id == "datetime"}
         assert not read & {"now", "utcnow", "today"}, name(path)
+
+
+def _unseeded(call):
+    """Whether a call makes a generator without a seed."""
+    return isinstance(call, ast.Call) and ast.unparse(call.func) == "Random" and not call.args
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "requirements").iterdir()), ids=lambda p: p.name)

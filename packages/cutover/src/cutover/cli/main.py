@@ -15,10 +15,13 @@ from cutover.cli import (
     lint,
     orders,
     postcheck,
+    replay,
     run,
     schema,
+    simulate,
     status,
     verify_log,
+    whatif,
 )
 from cutover.cli.output import err, out
 from cutover.errors import CutoverError
@@ -65,7 +68,7 @@ def _common(
 
 for module in (
     demo, run, gateway, lint, schema, status, explain, orders, verify_log, postcheck, archive,
-    conformance,
+    simulate, replay, whatif, conformance,
 ):  # fmt: skip
     module.register(app)
 

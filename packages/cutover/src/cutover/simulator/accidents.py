@@ -57,7 +57,7 @@ def _pause(world: "World", fault: Fault) -> Undo:
     return process.go_on
 
 
-def _takeover(world: "World", fault: Fault) -> Undo:
+def _takeover(world: "World", _: Fault) -> Undo:
     first, second = world.conductors
     host = first.host
     if host is None or first.journal is None:

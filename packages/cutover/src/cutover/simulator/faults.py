@@ -186,5 +186,5 @@ def _fault(said: Any, place: str) -> Fault:
 
 def _duration(said: Any) -> int:
     if not isinstance(said, str):
-        raise ValueError(f"seen {said!r}, expected a duration such as \"1500ms\"")  # noqa: TRY004 - a value of the file, told as one
+        raise ValueError(f'seen {said!r}, expected a duration such as "1500ms"')  # noqa: TRY004 - a value of the file, told as one
     return parse_duration(said)

@@ -6,10 +6,11 @@ what a person has to put right, and the run must come to an end that the runbook
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -89,10 +90,24 @@ def simulate(
     """
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
     try:
-        with instrumented() if _in_workers(schedule) else contextlib.nullcontext():
+        with _hushed(), instrumented() if _in_workers(schedule) else contextlib.nullcontext():
             return run(_simulate(runbook, seed, schedule, habits, output, until, folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep the processes' own logs from the terminal: the trace tells what happened, and when."""
+    log, nobody = logging.getLogger("cutover"), logging.NullHandler()
+    propagated = log.propagate
+    log.addHandler(nobody)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(nobody)
+        log.propagate = propagated
 
 
 def _in_workers(schedule: Schedule) -> bool:
@@ -150,15 +165,13 @@ async def _guarded(
         return violation.line, violation.text
 
 
-async def _acts(
-    world: World, watcher: Watcher, schedule: Schedule, until: str
-) -> tuple[int, str]:
+async def _acts(world: World, watcher: Watcher, schedule: Schedule, until: str) -> tuple[int, str]:
     await _first_table(world)
     clients = asyncio.ensure_future(world.clients.run())
     await _either(play(world, schedule), _arrived(watcher, until))
     if not until or not _is_at(watcher, until):
         attending = asyncio.ensure_future(world.operators.attend())
-        ended = await _ended(world, watcher, until)
+        ended = await _ended(watcher, until)
         attending.cancel()
     else:
         ended = True
@@ -167,6 +180,7 @@ async def _acts(
     watcher.prompt()
     planes = tuple(world.planes)
     watcher.excused = check_answered(world.clients.asked, watcher.book, planes)
+    watcher.end(world.states())
     if not ended:
         status = status_of(world.runbook, watcher.run, watcher.run.at)
         return LIVENESS, f"still {status.line()} {LIVELY_SECONDS:g} s after the last fault"
@@ -185,7 +199,7 @@ async def _either(one: Any, other: Any) -> None:
 
 async def _arrived(watcher: Watcher, until: str) -> None:
     """Wait for the run to be where it was wanted, or at its end with everything else."""
-    while not (until and _is_at(watcher, until)):
+    while not (until and _is_at(watcher, until)):  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(1)
 
 
@@ -197,14 +211,14 @@ def _is_at(watcher: Watcher, until: str) -> bool:
 async def _first_table(world: World) -> None:
     """Clients come once there is something that answers them."""
     async with asyncio.timeout(FIRST_TABLE_SECONDS):
-        while not all(node.generation() for node in world.nodes):
+        while not all(node.generation() for node in world.nodes):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.1)
 
 
-async def _ended(world: World, watcher: Watcher, until: str) -> bool:
+async def _ended(watcher: Watcher, until: str) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LIVELY_SECONDS):
-            while watcher.run.phase not in TERMINAL and not (until and _is_at(watcher, until)):
+            while watcher.run.phase not in TERMINAL and not (until and _is_at(watcher, until)):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.5)
             return True
     return False
@@ -214,7 +228,7 @@ async def _quiet(world: World) -> None:
     """Wait for the last answers."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS + 5):
-            while world.clients.waiting():
+            while world.clients.waiting():  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.5)
 
 

@@ -107,9 +107,7 @@ def swarm(
     return tally
 
 
-def _played(
-    job: Job, seeds: list[int], jobs: int
-) -> Iterator[tuple[Verdict, tuple[str, ...]]]:
+def _played(job: Job, seeds: list[int], jobs: int) -> Iterator[tuple[Verdict, tuple[str, ...]]]:
     if jobs == 1 or len(seeds) == 1:
         yield from map(partial(play_seed, job), seeds)
         return

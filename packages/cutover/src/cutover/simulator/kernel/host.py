@@ -17,7 +17,7 @@ HOST: Final[ContextVar["Host | None"]] = ContextVar("host", default=None)
 Thunk = Callable[[], None]
 
 
-class Killed(BaseException):  # noqa: N818 - it is no error of the code that it passes through
+class Killed(BaseException):
     """Unwinds what a process was doing when it was killed from within; nothing handles it."""
 
 
@@ -68,7 +68,7 @@ class Host:
         self._held.clear()
         told, self._on_death = self._on_death, []
         for tell in told:
-            tell()
+            Context().run(tell)  # what follows from a death is not the dead one's to do
 
     def pause(self) -> None:
         """Stop it where it stands."""

@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cutover.errors import CutoverError
-from cutover.simulator.kernel.host import HOST, Host
+from cutover.simulator.kernel.host import HOST, Host, Killed
 
 if TYPE_CHECKING:
     from cutover.simulator.kernel.network import Network
@@ -97,7 +97,10 @@ class _OfHost:
         if host.paused:
             host.hold(self._late)
             return
-        self._callback(*self._args)
+        try:  # noqa: SIM105 - at every callback, `suppress` would cost more than what it calls
+            self._callback(*self._args)
+        except Killed:
+            pass  # it died in the middle of this
 
     def _late(self) -> None:
         """Queue it again; not at once, since what is held has an order."""

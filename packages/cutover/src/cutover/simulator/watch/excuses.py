@@ -42,9 +42,7 @@ def touches_link(fault: Fault, node: str, conductors: tuple[str, ...]) -> bool:
 
 
 class Weatherbook:
-    """When which fault was at work.
-
-    """
+    """When which fault was at work."""
 
     def __init__(self) -> None:
         self._known: list[tuple[Fault, int, int]] = []

@@ -9,7 +9,8 @@ from cutover.decision.run import Run
 from cutover.decision.step import table_for
 from cutover.evidence.observation import Adopted
 from cutover.runbook.document import Runbook
-from cutover.simulator.checkers.violation import Violation
+from cutover.simulator.checkers.violation import Violation, never
+from cutover.simulator.checkers.watch import Watch as Lines
 from cutover.simulator.faults import Fault
 from cutover.simulator.kernel.loop import current
 from cutover.simulator.watch.excuses import Weatherbook
@@ -45,6 +46,7 @@ class Watcher(Watch):
         self._submissions = Submissions()
         self._promptness: Promptness | None = None
         self._secrets: list[bytes] = []
+        self._lines = Lines()
 
     def join(self, world: World, secrets: Sequence[str]) -> None:
         """Look on from now."""
@@ -57,6 +59,7 @@ class Watcher(Watch):
         try:
             for entry in entries:
                 self._fold(entry)
+            self._lines.rest(self.runbook, self.run, self.run.at)
             self._leadership.recorded(who, entries)
             check_silent(entries, self._secrets)
         except Violation as violation:
@@ -69,7 +72,21 @@ class Watcher(Watch):
         if isinstance(entry.fact, Adopted) and not self.entries:
             self.run = Run(id=entry.fact.run)
         self.entries.append(entry)
-        self.run = apply(self.runbook, self.run, entry)
+        before, self.run = self.run, apply(self.runbook, self.run, entry)
+        self._lines(self.runbook, before, entry, self.run)
+
+    def end(self, states: Sequence[Run]) -> None:
+        """At the end: the journal gives every conductor's state, and decides again as it was.
+
+        Args:
+            states: of the conductors that still run.
+
+        Raises:
+            Violation: one has another state, or a decision is another today.
+        """
+        for state in states:
+            never(9, state != self.run, "a conductor's state is not what the journal folds to")
+        self._lines.end(self.runbook, self.entries, self.run)
 
     def submitted(self, plane: str, key: str, text: str) -> None:
         """A plane was asked to execute something."""

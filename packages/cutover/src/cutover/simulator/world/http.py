@@ -78,9 +78,7 @@ class Server(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._work(method, message))
 
     async def _work(self, method: str, message: Message) -> None:
-        status, body = await self._handle(
-            method, message.url, message.headers, bytes(message.body)
-        )
+        status, body = await self._handle(method, message.url, message.headers, bytes(message.body))
         self._begin()
         phrase = HTTPStatus(status).phrase
         head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\n"

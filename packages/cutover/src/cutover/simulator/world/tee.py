@@ -46,9 +46,7 @@ class SimulatedTee:
         """One verdict, within the deadline."""
         try:
             async with asyncio.timeout(deadline_ms / 1000):
-                identity = await self._network.call(
-                    self._plane.host, self._plane.name, self._quote
-                )
+                identity = await self._network.call(self._plane.host, self._plane.name, self._quote)
         except (TimeoutError, OSError) as error:
             return self._verdict(Verdict.UNVERIFIABLE, "", f"no quote: {type(error).__name__}")
         return self._judge(identity)

@@ -1,7 +1,9 @@
-"""One world: two planes, conductors, gateway nodes, clients, operators, and what is between them."""
+"""One world: planes, conductors, gateway nodes, clients, operators, and what is between them."""
 
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random  # noqa: TID251 - the type and the generator; the seed is passed in
 from typing import Any, Final, NoReturn
@@ -12,10 +14,11 @@ from cutover.conductor.cleanse import Cleanser
 from cutover.conductor.config import GatewayAccess
 from cutover.conductor.plane_client import HttpPlane
 from cutover.decision.fact import Entry
+from cutover.decision.run import Run
 from cutover.gateway.config import GatewayConfig, PlaneEndpoint
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import Intent
-from cutover.simulator.faults import Fault
+from cutover.simulator.faults import Fault, Kind
 from cutover.simulator.kernel.clock import SimulatedClock
 from cutover.simulator.kernel.host import HOST, Killed
 from cutover.simulator.kernel.loop import SimulationLoop
@@ -42,8 +45,10 @@ TEXTS: Final = {
 }
 NODES: Final = ("gateway-1", "gateway-2")
 CONDUCTORS: Final = ("conductor", "standby")
+RECOVERED_MS: Final = 2_000
+"""After which a process that died is there again, whoever had to start it."""
 CLIENT_KEY: Final = "secret-of-a-simulated-client"
-WEBHOOK_SECRET: Final = "secret-of-a-simulated-webhook"
+WEBHOOK_SECRET: Final = "secret-of-a-simulated-webhook"  # noqa: S105 - a simulated one
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,11 @@ class World:
         found.update({one.name: one for one in self.nodes})
         return found
 
+    def states(self) -> list[Run]:
+        """What the conductors that still run know."""
+        running = [one for one in self.conductors if one.host is not None]
+        return [one.parts.loop.engine.run for one in running if one.parts is not None]
+
     def bury(self) -> None:
         """End everything."""
         crashpoint.disarm()
@@ -182,11 +192,20 @@ class World:
             Killed: always.
         """
         process, host = self.process(name), HOST.get()
+        fault = Fault(Kind.CRASH, self.loop.now_ms(), RECOVERED_MS, name)
+        Context().run(self._down, fault)
         if host is None or host is process.host:
             process.crash()
         else:
-            host.kill()  # a worker, which its supervisor replaces
+            self.say(name, "a worker crashes")
+            host.kill()  # its supervisor replaces it
         raise Killed(name)
+
+    def _down(self, fault: Fault) -> None:
+        """From now on, for as long as it takes to be there again, a process is down."""
+        self.faulty(fault, begins=True)
+        end = partial(self.faulty, fault, begins=False)
+        self.loop.call_later(fault.lasts_ms / 1000, end)
 
     def limit_disk(self) -> None:
         """Tell whoever writes the journal how the disk is now."""
@@ -258,5 +277,3 @@ def secrets(runbook: Runbook) -> list[str]:
 
 def _key(plane: str) -> str:
     return f"secret-key-of-simulated-{plane}"
-
-
