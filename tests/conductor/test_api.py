@@ -210,6 +210,7 @@ async def test_a_client_that_leaves_in_the_middle_hurts_nobody(api):
     writer.write(head.encode() + b"content-length: 50\r\n\r\n{")
     await writer.drain()
     writer.close()
+    await writer.wait_closed()
     assert (await api.ask("GET", "/v1/status")).status_code == 200
 
 
@@ -410,16 +411,16 @@ async def test_the_port_of_the_last_start_is_taken_again(tmp_path):
 
 async def test_answers_are_not_held_back(tmp_path):
     """Accepted connections have TCP_NODELAY, else each answer waits 40 ms for the peer's ACK."""
-    found = asyncio.get_running_loop().create_future()
+    accepted = asyncio.get_running_loop().create_future()
     listener = listen("127.0.0.1", 0, tmp_path)
-
-    def accepted(_, writer):
-        peer = writer.get_extra_info("socket")
-        found.set_result(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        writer.close()
-
-    server = await asyncio.start_server(accepted, sock=listener)
-    _, writer = await asyncio.open_connection(*listener.getsockname())
-    assert await asyncio.wait_for(found, 5)
-    writer.close()
+    server = await asyncio.start_server(
+        lambda _, writer: accepted.set_result(writer), sock=listener
+    )
+    _, ours = await asyncio.open_connection(*listener.getsockname())
+    theirs = await asyncio.wait_for(accepted, 20)
     server.close()
+    taken = theirs.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    for writer in (ours, theirs):
+        writer.close()
+        await writer.wait_closed()
+    assert taken
