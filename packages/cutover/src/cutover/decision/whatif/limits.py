@@ -73,9 +73,9 @@ def _world(notes: Notes, record: Lane, other: Lane) -> Found:
         return
     yield Limit(
         "another_world",
-        f"from entry {parting.seq} ({span(parting.at_ms)}) on the record is of a world in which "
-        f"this happened: {parting.recorded}. Planes are taken to behave the same under another "
-        "load, and clients to ask the same",
+        f"what the record shows after entry {parting.seq} ({span(parting.at_ms)}) was seen on the "
+        "recorded path; planes are taken to behave the same under another load, and clients to ask "
+        "the same",
     )
     back = [m for m in other.moves if m.kind in ("RollBack", "AbortRun", "Repin")]
     were = {m.key for m in record.moves}
