@@ -8,13 +8,16 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from cutover.errors import ConfigurationError
 from cutover.evidence.outcome import Outcome
 from cutover.evidence.wire import key_proof, parse_report
 from cutover.gateway.config import Limits
+from cutover.gateway.listen import listen
 from cutover.gateway.node import BACKOFF_FIRST_SECONDS, KEEP_SECONDS
 from cutover.runbook.intent import Intent
 from gateway.doubles import PLANE_KEYS, process, request, table, text, until
@@ -312,6 +315,20 @@ async def test_a_port_that_is_held_is_refused_even_by_one_who_would_share_it(wor
         held.listen()
         with pytest.raises(AssertionError, match="is held by another process"):
             await world.node(port=held.getsockname()[1])
+
+
+def test_nobody_is_let_in_who_is_then_hung_up_on(monkeypatch):
+    """Looking whether a port is free opens it to no client: only what is handed out listens."""
+    opened, real = [], socket.socket.listen
+    monkeypatch.setattr(
+        socket.socket, "listen", lambda self, *args: opened.append(self) or real(self, *args)
+    )
+    with ExitStack() as ours:
+        listeners = [ours.enter_context(one) for one in listen("127.0.0.1", 0, 2)]
+        assert opened == listeners
+        with pytest.raises(ConfigurationError, match="is held by another process"):
+            listen("127.0.0.1", listeners[0].getsockname()[1], 1)
+        assert opened == listeners
 
 
 def test_a_worker_cannot_be_started_by_hand(tmp_path):

@@ -60,12 +60,12 @@ def _prove_free(family: socket.AddressFamily, host: str, port: int) -> None:
     """Fail if anybody listens there.
 
     SO_REUSEPORT alone would let us in beside a left-over process of the same user, which would
-    then silently take its share of the traffic.
+    then silently take its share of the traffic. Binding is enough to be told; a probe that listened
+    would let clients in who are waiting for us, and hang up on them.
     """
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
-        probe.listen(1)
 
 
 def _listener(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
