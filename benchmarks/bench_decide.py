@@ -14,26 +14,24 @@ from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import msgspec
+from healthy import RUN, Healthy, take
+
+from cutover.decision.course import Course
+from cutover.decision.fact import Entry
+from cutover.decision.fold import apply
+from cutover.decision.run import Run
+from cutover.decision.step import decide
+from cutover.runbook.load import load_text
+from cutover.simulator.conformance.runbooks import runbook_text
+from cutover.simulator.conformance.runner import start
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))  # the virtual world that the scenarios run in
-
-from cutover.decision.ahead import next_decision  # noqa: E402 - after the path is set
-from cutover.decision.fact import Entry  # noqa: E402
-from cutover.decision.fold import apply  # noqa: E402
-from cutover.decision.kinds import Decision  # noqa: E402
-from cutover.decision.run import TERMINAL, Run  # noqa: E402
-from cutover.decision.step import decide  # noqa: E402
-from cutover.runbook.document import Runbook  # noqa: E402
-from cutover.runbook.load import load_text  # noqa: E402
-from decision.scenario import _begun, runbook_text  # noqa: E402
-from decision.world import World  # noqa: E402
 
 NAME = "decide"
 STATES = ("preparing", "shadow", "canary", "mixed", "mixed+pay", "primary")
-DECISIONS = Decision.__args__  # type: ignore[attr-defined]  # a union has arguments
 DAY_MS = 86_400_000
 PARTS = 8
+STEP_MS = 10_000
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -52,7 +50,7 @@ def _row(name: str, values: list[float], unit: str, ratio: float | None = None) 
 def _latencies(quick: bool) -> list[dict[str, Any]]:
     rows = []
     for at in STATES:
-        world = _begun(runbook_text("brisk", "{}"), at, 10_000)
+        world = start(runbook_text(ROOT / "runbooks", "brisk", {}), at, STEP_MS)
         p50, p99 = [], []
         for _ in range(3 if quick else 7):
             took = []
@@ -69,7 +67,7 @@ def _latencies(quick: bool) -> list[dict[str, Any]]:
 
 def _folds(quick: bool) -> list[dict[str, Any]]:
     """One `apply` by kind of fact, in a run of short stages with real traffic."""
-    world = _begun(runbook_text("brisk", "{}"), "primary", 10_000)
+    world = start(runbook_text(ROOT / "runbooks", "brisk", {}), "primary", STEP_MS)
     took: dict[str, list[list[float]]] = defaultdict(list)
     for _ in range(2 if quick else 5):
         state = Run(id=world.run.id)
@@ -90,49 +88,31 @@ def _whole(quick: bool) -> list[dict[str, Any]]:
     """The phased runbook at its own cadence, its first day and a half; quick: its first hours.
 
     Eight parts one after the other, each decoded and then judged; least and most are of a part,
-    scaled to the whole.
+    scaled to the whole. The whole run is measured by `bench_nine_days`.
     """
     runbook = load_text((ROOT / "runbooks" / "phased.toml").read_text(), "phased.toml")
-    entries = _entries(runbook, DAY_MS // 6 if quick else 3 * DAY_MS // 2)
-    n, size = len(entries), -(-len(entries) // PARTS)
-    state = Run(id=entries[0].fact.run)  # type: ignore[union-attr]  # the first fact is Adopted
+    stream = list(Healthy(runbook, 6, 1).stream(DAY_MS // 6 if quick else 3 * DAY_MS // 2))
+    n, size = len(stream), -(-len(stream) // PARTS)
+    course = Course(runbook, Run(id=RUN))
     core, bare = [], []
     for begin in range(0, n, size):
-        part = entries[begin : begin + size]
-        lines = [msgspec.json.encode(entry) for entry in part]
+        part = stream[begin : begin + size]
+        lines = [msgspec.json.encode(Entry(1, at_ms, at_ms, fact)) for at_ms, fact in part]
         start = perf_counter()
         for line in lines:
             json.loads(line)
         decoded = perf_counter()
-        state = _through(runbook, state, part)
+        for at_ms, fact in part:
+            take(course, at_ms, fact)
         core.append((perf_counter() - decoded) * n / len(part))
         bare.append((decoded - start) * n / len(part))
     ratio = statistics.mean(core) / statistics.mean(bare)
-    days = entries[-1].at_ms / DAY_MS
+    days = stream[-1][0] / DAY_MS
     return [
         _row(f"phased runbook, {days:.2f} days, {n} entries", core, "s", ratio),
         _row("json.loads of the same entries", bare, "s", 1.0),
         _row("entries through the core", [n / s for s in core], "entries/s", 1 / ratio),
     ]
-
-
-def _entries(runbook: Runbook, upto_ms: int) -> list[Entry]:
-    world = World(runbook, lambda *_: None)
-    world.until(lambda state: state.phase in TERMINAL, upto_ms)
-    return world.entries
-
-
-def _through(runbook: Runbook, state: Run, entries: list[Entry]) -> Run:
-    """Fold and decide as a conductor does; the decisions must be the journaled ones."""
-    due: Decision | None = None
-    for entry in entries:
-        if isinstance(entry.fact, DECISIONS):
-            if due != entry.fact:  # time alone made it due
-                due = next_decision(runbook, state, entry.at_ms)
-            assert due == entry.fact, f"entry {entry.seq} differs"
-        state = apply(runbook, state, entry)
-        due = next_decision(runbook, state, entry.at_ms)
-    return state
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from cutover.evidence.observation import GatewayReport, Readiness
 from cutover.evidence.outcome import Conversations, Count, Outcome
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import Intent
-from decision.scenario import SCENARIOS, _begun, _copied, run_scenario
+from decision.scenario import SCENARIOS, _begun, _copied, run_scenario, runbook_text
 from decision.test_properties import FACTS, STARTS, STEPS, TEXT, _take
 from decision.world import World
 
@@ -79,8 +79,9 @@ def test_any_history_is_followed_alike(at, steps, later):
 
 @functools.cache
 def healthy(at: str) -> World:
-    """A world that has been well in a stage for a while; not to be changed."""
-    world = _copied(_begun(TEXT, at, 10_000))
+    """A world that has been well in a stage for a while; not to be changed. Shadow takes 2 h."""
+    text = runbook_text("phased") if at == "shadow" else TEXT
+    world = _copied(_begun(text, at, 10_000))
     world.advance(90_000)
     return world
 
@@ -187,13 +188,27 @@ def silence(world: World, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["canary", "attestation", "report", "hetzner", "phala"])
-@pytest.mark.parametrize("at", ["canary", "mixed+pay", "primary"])
+@pytest.mark.parametrize("at", ["shadow", "mixed+pay", "primary"])
 def test_one_silence_among_good_looks_is_noticed(at, what):
     """What goes stale ends the calm, however good everything else looks."""
     world = _copied(healthy(at))
     before = world.run
     silence(world, what)
     world.until(lambda _: False, 780_000)
+    assert alongside(world.runbook, before, world.entries[before.seq :]) > 0
+
+
+def test_failed_payments_are_judged_as_the_window_moves():
+    """Few failures among many payments roll back once the many have left the window."""
+    world = _copied(_begun(runbook_text("brisk"), "primary", 10_000))
+    node, before = world.nodes["g1"], world.run
+    world.conversations[Intent.PAY] = 0
+    for outcome, n in ((Outcome.OK, 400), (Outcome.UNKNOWN, 4)):
+        node.add((before.generation, Intent.PAY, "phala", outcome), n)
+        world.advance(600_000)
+        assert world.run.phase == "running"
+    world.until(lambda run: run.phase != "running", 1_800_000)
+    assert world.run.incident.rule == "payments-failed"
     assert alongside(world.runbook, before, world.entries[before.seq :]) > 0
 
 
