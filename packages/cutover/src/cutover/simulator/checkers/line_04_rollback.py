@@ -76,13 +76,11 @@ def _holds(runbook: Runbook, seen: Seen, condition: Condition, now_ms: int) -> s
 
 def _payments(seen: Seen, rule: PaymentsFailed, now_ms: int) -> str:
     """Failed ones of the window against settled ones of the longest window that is allowed."""
-    if not seen.payments:
-        return ""
+    if seen.payment_failed_at == NEVER or now_ms - seen.payment_failed_at >= rule.window_ms:
+        return ""  # the common case, without adding up anything
     late = rule.window_ms + rule.window_ms // SLICES + 1
     inside = [p for p in seen.payments if now_ms - p[0] < rule.window_ms]
     failed = sum(p[2] for p in inside)
-    if not failed:
-        return ""
     most = sum(p[1] for p in seen.payments if now_ms - p[0] < late)
     low = sum(p[1] for p in inside) < rule.min_settled and rule.low_sample is LowSample.REPIN
     if low or 100 * failed <= rule.percent * most:

@@ -75,6 +75,7 @@ class Seen:
         canary_shared: the newest of them failed alike on every plane.
         attested_at: newest verdict of attested hardware, whoever it was about.
         payments: settled and failed payments on the candidate, by the time they were told.
+        payment_failed_at: when the newest failed one was told.
         nodes: gateways that have reported and serve.
         silent: those of them whose reports stopped.
         stage: as decided; -1 before the first.
@@ -92,6 +93,7 @@ class Seen:
     canary_shared: bool = False
     attested_at: int = NEVER
     payments: deque[tuple[int, int, int]] = field(default_factory=deque)
+    payment_failed_at: int = NEVER
     nodes: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     stage: int = -1
@@ -212,6 +214,7 @@ class Seen:
         settled, failed = _settled(young)
         if settled:
             self.payments.append((at, settled, failed))
+            self.payment_failed_at = at if failed else self.payment_failed_at
         kept = payments_failed(runbook).window_ms * 2
         while self.payments and at - self.payments[0][0] > kept:
             self.payments.popleft()
@@ -249,6 +252,7 @@ class Seen:
         self.stage, self.canary_row, self.attested_at = -1, 0, NEVER
         self.unlocked.clear()
         self.payments.clear()
+        self.payment_failed_at = NEVER
         self.preconditions.clear()
         self.waived.clear()
         self.post_checks.clear()
