@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from cutover.decision.replay import Replayed
     from cutover.runbook.document import Runbook
 
-RecordFile = Annotated[
-    Path, typer.Argument(metavar="JOURNAL", help="A journal.db, or the archive of a run.")
-]
+RecordFile = Annotated[Path, typer.Argument(help="A journal.db, or the archive of a run.")]
 
 
 def replay(journal: RecordFile, *, json: Json = False) -> None:

@@ -38,7 +38,11 @@ def draw(result: WhatIf) -> None:
     say(f"as recorded: {_end(result.recorded_end)}")
     say(f"other rules: {_end(result.alternative_end)}")
     if result.limits:
-        grid("what this rests on", ["", ""], [[one.code, one.text] for one in result.limits])
+        grid(
+            "what this rests on",
+            ["limit", "what is taken for true, or not known"],
+            [[one.code, one.text] for one in result.limits],
+        )
 
 
 def _parting(result: WhatIf) -> None:

@@ -1,6 +1,7 @@
 """Whether another runbook can be compared with a record at all; each misfit with its line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
 from cutover.decision.whatif.book import Book
 from cutover.runbook.document import Runbook
@@ -57,6 +58,5 @@ def _asked(book: Book, other: Runbook) -> Iterator[Fault]:
             )
 
 
-def _only(known: object) -> str:
-    names = ", ".join(sorted(str(name) for name in known))  # type: ignore[attr-defined]
-    return f"one that the record carried out: {names}"
+def _only(known: Iterable[StrEnum]) -> str:
+    return f"one that the record carried out: {', '.join(sorted(known))}"
