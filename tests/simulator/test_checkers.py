@@ -21,7 +21,7 @@ from cutover.simulator.conformance.runner import start
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 SOON = {
-    "stage.canary.soak": {"observed": "5m", "canary_runs": 0, "answers": 50},
+    "stage.canary.soak": {"observed": "5m", "canary_runs": 0, "answers": 10},
     "stage.primary.soak": {"observed": "10m", "canary_runs": 2, "answers": 50},
 }
 MINUTE = 60_000
