@@ -4,13 +4,18 @@
 passings, in a run of its own.
 """
 
+from dataclasses import replace
+
 import pytest
+from msgspec import structs
 
 from crash.compare import UNCRASHED, differences
 from crash.matrix import PASSINGS, QUICK, WHOLE
 from crash.outcome import outcome_of
 from crash.play import Play
 from cutover.crashpoint import POINTS
+from cutover.decision.kinds import OpenStage
+from cutover.evidence.observation import Started
 
 
 def played(folder, *crashes):
@@ -19,10 +24,39 @@ def played(folder, *crashes):
         return outcome_of(play)
 
 
+def broken(seen):
+    """The uncrashed outcome, falsified in one way a promise; each with the promise's name."""
+    pay = next(told for told in seen.executed if told.key.startswith("live-") and "pay" in told.key)
+    first, last = seen.asked[0], seen.asked[-1]
+    opened = next(e for e in seen.entries if isinstance(e.fact, OpenStage))
+    begun = next(e for e in seen.entries if isinstance(e.fact, Started))
+    twice = next(told for told in seen.executed if told.key == first.key)
+    unheard = replace(first, status=None, code="ReadError")
+    yield "crashed", replace(seen, died=("worker",))
+    yield "same_moves", replace(seen, entries=tuple(e for e in seen.entries if e is not opened))
+    yield "same_moves", replace(seen, run=structs.replace(seen.run, closed=("phala",)))
+    yield "starts", replace(seen, entries=(begun, *seen.entries))
+    yield "starts", replace(seen, entries=seen.entries[:-1])
+    yield "answered", replace(seen, asked=(unheard, *seen.asked[1:]))
+    yield "answered", replace(seen, asked=(replace(first, status=502), *seen.asked[1:]))
+    yield "executed_once", replace(seen, executed=(*seen.executed, twice))
+    yield "executed_once", replace(seen, asked=(*seen.asked, replace(last, key="client-x")))
+    yield "executed_once", replace(seen, executed=(*seen.executed, pay))
+    other = replace(pay, key="live-other")
+    yield "paid_as_journaled", replace(seen, executed=(*seen.executed, other))
+    yield "sound", replace(seen, verified=("archive verify: no",))
+    yield "sound", replace(seen, divergence="entry 7: no")
+    yield "in_force", replace(seen, served="1")
+    yield "in_force", replace(seen, kept=structs.replace(seen.kept, generation=1))
+
+
 def test_the_uncrashed_run_is_what_the_others_are_compared_with(tmp_path):
-    """Nobody dies, every promise is kept, no precaution is needed, nothing is asked for twice."""
+    """Nobody dies, every promise is kept, nothing is asked for twice; a broken promise is told."""
     seen = played(tmp_path)
     assert differences(seen, ()) == []
+    for promise, false in broken(seen):
+        found = differences(false, ())
+        assert any(wrong.startswith(f"{promise}: ") for wrong in found), (promise, found)
     assert tuple(seen.moves()) == UNCRASHED
     assert all(asked.status == 200 for asked in seen.asked)
     assert not any(told.again for told in seen.executed)
