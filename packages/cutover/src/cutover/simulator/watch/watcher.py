@@ -15,6 +15,7 @@ from cutover.simulator.faults import Fault
 from cutover.simulator.kernel.loop import current
 from cutover.simulator.watch.excuses import Weatherbook
 from cutover.simulator.watch.leadership import Leadership
+from cutover.simulator.watch.money import Money
 from cutover.simulator.watch.promptness import Promptness
 from cutover.simulator.watch.secrets import check_silent
 from cutover.simulator.watch.submissions import Submissions
@@ -45,6 +46,7 @@ class Watcher(Watch):
         self._leadership = Leadership()
         self._submissions = Submissions()
         self._promptness: Promptness | None = None
+        self._money: Money | None = None
         self._secrets: list[bytes] = []
         self._lines = Lines()
 
@@ -52,6 +54,8 @@ class Watcher(Watch):
         """Look on from now."""
         conductors = tuple(one.name for one in world.conductors)
         self._promptness = Promptness(world.nodes, conductors, self.book)
+        nodes = tuple(node.name for node in world.nodes)
+        self._money = Money(self.runbook, nodes, conductors, self.book)
         self._secrets = [secret.encode() for secret in secrets]
 
     def recorded(self, who: str, entries: Sequence[Entry]) -> None:
@@ -62,6 +66,8 @@ class Watcher(Watch):
             self._lines.rest(self.runbook, self.run, self.run.at)
             self._leadership.recorded(who, entries)
             check_silent(entries, self._secrets)
+            if self._money is not None:
+                self._money.recorded(entries, current().now_ms())
         except Violation as violation:
             self._violated(violation)
         if self._promptness is not None:
@@ -90,9 +96,10 @@ class Watcher(Watch):
 
     def submitted(self, plane: str, key: str, text: str) -> None:
         """A plane was asked to execute something."""
-        del text
         try:
             self._submissions(plane, key)
+            if self._money is not None:
+                self._money.submitted(plane, key, text, current().now_ms())
         except Violation as violation:
             self._violated(violation)
 

@@ -49,6 +49,7 @@ class Site:
         runbook: that is executed.
         disk: with the journal.
         outside: makes what lies outside a conductor, by its name.
+        opened: sees the journal as a new process finds it.
         recorded: told of what is durable, before anybody else.
         say: adds a line to the trace.
     """
@@ -56,6 +57,7 @@ class Site:
     runbook: Runbook
     disk: Disk
     outside: Callable[[str], Outside]
+    opened: Callable[[DiskJournal], None]
     recorded: Callable[[str, Sequence[Entry]], None]
     say: Say
 
@@ -133,6 +135,7 @@ class ConductorProcess:
         outside = site.outside(self.name)
         journal = DiskJournal.open(path, None if schema.begun(path) else outside.fresh())
         self.journal = journal
+        site.opened(journal)
         journal.recorded = lambda entries: site.recorded(self.name, entries)
         site.disk.mount(journal)
         self.parts = assemble(site.runbook, journal, outside)

@@ -28,7 +28,7 @@ from cutover.simulator.trace import Trace
 from cutover.simulator.world.chain import SimulatedChain
 from cutover.simulator.world.clients import Clients
 from cutover.simulator.world.conductor import ConductorProcess, Site
-from cutover.simulator.world.disk import Disk
+from cutover.simulator.world.disk import Disk, DiskJournal
 from cutover.simulator.world.http import client
 from cutover.simulator.world.inspector import PAY, SimulatedInspector
 from cutover.simulator.world.link import SimulatedLink
@@ -109,7 +109,7 @@ class World:
         candidate = self.planes[runbook.candidate]
         self.tee = SimulatedTee(self.network, candidate, loop.now_ms)
         self.disk = Disk(folder, self.chance("disk"))
-        site = Site(runbook, self.disk, self._outside, self._recorded, self.say)
+        site = Site(runbook, self.disk, self._outside, self._opened, self._recorded, self.say)
         self.conductors = [ConductorProcess(site, name) for name in CONDUCTORS]
         self.nodes = [self._node(name, folder, habits) for name in NODES[: habits.nodes]]
         names = [node.name for node in self.nodes]
@@ -119,6 +119,7 @@ class World:
         self.operators = Operators(self.network, self.conductors, runbook, self.say)
         self._http = client(loop)
         self._crash_at: dict[tuple[str, str], int] = {}
+        self._writer, self._seq = "", 0
 
     def chance(self, whose: str) -> Random:
         """A source of chance of its own, so that one part's use changes no other's."""
@@ -218,7 +219,14 @@ class World:
         if host is not None and self._crash_at.pop((host.name, point), 0):
             self.die(host.name)
 
+    def _opened(self, journal: DiskJournal) -> None:
+        """Hear of what a process made durable and did not live to tell."""
+        self._recorded(self._writer, list(journal.entries(self._seq)))
+
     def _recorded(self, who: str, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        self._writer, self._seq = who, entries[-1].seq
         for entry in entries:
             self.say(who, "records", [entry.seq, entry.at_ms, entry.fact])
         self.watch.recorded(who, entries)
