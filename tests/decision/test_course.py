@@ -212,6 +212,33 @@ def test_failed_payments_are_judged_as_the_window_moves():
     assert alongside(world.runbook, before, world.entries[before.seq :]) > 0
 
 
+def test_an_overdrawn_budget_is_judged_until_it_is_not():
+    """Each answer makes a budget less overdrawn, so one of them ends that reason."""
+    world = _copied(_begun(runbook_text("brisk"), "primary", 10_000))
+    before, node = world.run, world.nodes["g1"]
+    node.add((before.generation, Intent.ANALYZE, "phala", Outcome.CLIENT_ERROR), 1)
+    node.add((before.generation, Intent.ANALYZE, "phala", Outcome.NOT_SENT), 12)
+    seen = set()
+    for _ in range(12):
+        world.advance(60_000)
+        seen.add(tuple(reason.code for reason in world.run.reasons))
+    assert seen >= {("soaking", "error_budget"), ("soaking",)}
+    assert alongside(world.runbook, before, world.entries[before.seq :]) > 0
+
+
+def test_clients_of_a_service_that_should_be_quiet_are_noticed():
+    """Where a flip waits for silence, one request is more than a number."""
+    text = runbook_text("fast-track", {"runbook.quiet": "10m", "stage.shadow.soak": {
+        "observed": "1h", "canary_runs": 6, "answers": 0}})  # fmt: skip
+    world = _copied(_begun(text, "shadow", 0))
+    before, busy = world.run, dict(world.conversations)
+    for clients, codes in ((dict.fromkeys(busy, 0), ["soaking"]), (busy, ["not_quiet", "soaking"])):
+        world.conversations = clients
+        world.advance(660_000)
+        assert sorted({reason.code for reason in world.run.reasons}) == codes
+    alongside(world.runbook, before, world.entries[before.seq :])
+
+
 @pytest.mark.parametrize("at", ["shadow", "mixed", "mixed+pay", "primary"])
 def test_most_of_a_healthy_run_is_calm(at):
     """Minutes of health are followed in short, or nothing would be gained."""
