@@ -71,22 +71,30 @@ class Weather:
     def delay_s(self, one: str, other: str) -> float:
         """Seconds that a message takes one way."""
         base = self._chance.uniform(*CALM_MS)
+        if not self._conditions:
+            return base / 1000
         return (base + sum(known.slow_ms for known in self._between(one, other))) / 1000
 
     def cut(self, one: str, other: str) -> bool:
         """Whether nothing gets through."""
-        return any(known.cut for known in self._between(one, other))
+        return bool(self._conditions) and any(known.cut for known in self._between(one, other))
 
     def lost(self, one: str, other: str) -> bool:
         """Whether this message is lost."""
+        if not self._conditions:
+            return False
         return self._happens(max((c.lose for c in self._between(one, other)), default=0.0))
 
     def copied(self, one: str, other: str) -> bool:
         """Whether this message arrives twice."""
+        if not self._conditions:
+            return False
         return self._happens(max((c.copy for c in self._between(one, other)), default=0.0))
 
     def halved(self, one: str, other: str) -> bool:
         """Whether this answer breaks off in its middle."""
+        if not self._conditions:
+            return False
         return self._happens(max((c.halve for c in self._between(one, other)), default=0.0))
 
     def _happens(self, odds: float) -> bool:
