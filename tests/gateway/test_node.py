@@ -304,6 +304,20 @@ async def test_a_killed_worker_is_replaced_and_its_counts_are_kept(world):
     assert world.conductor.last().lost == 1, "the request in the dead worker's hand"
 
 
+async def test_a_payment_in_a_killed_workers_hand_has_an_unknown_end(world):
+    """The candidate may have made it: told as unknown, which counts as failed, not as lost."""
+    node, _ = await world.serving()
+    await world.apply(table(2, pay=10_000))
+    client = await world.client(node)
+    world.phala.misbehave = hang
+    await client.send(process(PAY))
+    await until(lambda: world.phala.seen)
+    os.kill(node.workers()[0], signal.SIGKILL)
+    counted = lambda: world.conductor.totals().get(("phala", Intent.PAY, Outcome.UNKNOWN))  # noqa: E731
+    await until(lambda: counted() == 1, what="the payment of unknown end")
+    assert (world.conductor.last().lost, world.conductor.last().money_in_flight) == (0, 0)
+
+
 async def hang(seen, writer):
     await asyncio.sleep(3)
 

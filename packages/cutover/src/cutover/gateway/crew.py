@@ -88,8 +88,10 @@ class Crew:
         for index, slot in enumerate(self._page.slots(worker)):
             version = slot.version()
             ledger.at(index, version)
+            if not version:
+                continue
             counters = slot.counters()
-            if not version or not self._totals.changed(worker, version, counters):
+            if not self._totals.changed(worker, version, counters):
                 continue
             if slot.version() != version:
                 continue  # cleared while we looked; what we had not seen of it is missing
@@ -151,23 +153,20 @@ class Crew:
             place.process.hang_up()
 
     def write_off(self) -> None:
-        """Take over what the workers left, now that none runs; what they still held is lost."""
+        """Take over what the workers left, now that none runs; what they held has no known end."""
         self.harvest()
         self.harvest_conversations()
         for worker in range(len(self._places)):
-            block = self._page.block_at(worker)
-            self._totals.lost += self._page.words[block + IN_FLIGHT]
-            self._page.words[block + IN_FLIGHT] = self._page.words[block + MONEY] = 0
+            self._take_over(worker)
 
     def _begin(self, worker: int) -> _Place:
         return _Place(self._spawn(worker), self._clock.monotonic_ms())
 
     def _bury(self, worker: int, place: _Place) -> None:
-        """Take over what a dead worker left; the fate of what it held is lost, and said so."""
+        """Take over what a dead worker left; what it held has no known end, and that is said."""
         self.harvest()
         self.harvest_conversations()
-        held = self._page.words[self._page.block_at(worker) + IN_FLIGHT]
-        self._totals.lost += held
+        held = self._take_over(worker)
         log.error(
             "worker %d ended with code %s, %d requests in hand; replacing it",
             worker, place.process.returncode, held,
@@ -177,6 +176,21 @@ class Crew:
         self._lost_seen[worker] = 0
         self._ledgers[worker] = Ledger()
         self._page.clear_block(worker)
+
+    def _take_over(self, worker: int) -> int:
+        """Count what a worker that is gone still held; returns how much that was.
+
+        A payment in the candidate's hand may have been made: its end is unknown, which counts as
+        failed. Of the rest nothing more is known than that its outcome is missing.
+        """
+        words, block = self._page.words, self._page.block_at(worker)
+        held, cut = words[block + IN_FLIGHT], words[block + MONEY]
+        if cut:
+            _, table = self._page.table()
+            cut = self._totals.cut(words[block + ADOPTED], table.candidate, cut)
+        self._totals.lost += max(0, held - cut)
+        words[block + IN_FLIGHT] = words[block + MONEY] = 0
+        return held
 
     def _sum(self, word: int) -> int:
         words, page = self._page.words, self._page

@@ -7,9 +7,9 @@ report holds only what changed, and a lost report is repaired by the next.
 
 from collections.abc import Iterator, Sequence
 
-from cutover.evidence.outcome import FAILED, Conversations, Count
-from cutover.gateway.page import CELLS, INTENTS, OUTCOMES
-from cutover.runbook.intent import RISK_OF, Risk
+from cutover.evidence.outcome import FAILED, Conversations, Count, Outcome
+from cutover.gateway.page import CELLS, INTENTS, OUTCOMES, cell_of
+from cutover.runbook.intent import RISK_OF, Intent, Risk
 
 GENERATIONS_KEPT = 64
 """Generations further back than this are forgotten: no worker has a slot for them any more."""
@@ -31,6 +31,7 @@ def _urgent_cells() -> frozenset[int]:
 
 
 _URGENT = _urgent_cells()
+_PAY, _UNKNOWN = INTENTS.index(Intent.PAY), OUTCOMES.index(Outcome.UNKNOWN)
 
 
 class Totals:
@@ -89,6 +90,19 @@ class Totals:
                 self._counts[key] = self._counts.get(key, 0) + more
                 urgent = urgent or cell in _URGENT
         return urgent
+
+    def cut(self, version: int, plane: str, payments: int) -> int:
+        """Payments that a dead worker had sent to a plane: nobody knows how they ended.
+
+        Returns:
+            How many of them are counted: none of a run that is over.
+        """
+        generation = self._generation_of.get(version)
+        if generation is None:
+            return 0
+        cell = cell_of(self._planes.index(plane), _PAY, _UNKNOWN)
+        self._counts[generation, cell] = self._counts.get((generation, cell), 0) + payments
+        return payments
 
     def add_buckets(self, version: int, pair: int, bitmap: int) -> None:
         """Add the conversations that a slot has seen."""
