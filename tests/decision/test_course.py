@@ -34,9 +34,11 @@ def calm(course: Course) -> bool:
 
 
 def alongside(runbook: Runbook, run: Run, entries: list[Entry]) -> int:
-    """Follow entries both ways, comparing after each; after how many the run was calm."""
+    """Follow entries both ways, comparing before and after each; after how many it was calm."""
     course, rested = Course(runbook, run), 0
     for entry in entries:
+        alone = next_decision(runbook, run, entry.at_ms)
+        assert course.due(entry.at_ms) == alone, f"time alone, before {entry}"
         run = apply(runbook, run, entry)
         due = course.take(entry)
         assert course.run == run, f"another state after {entry}"
