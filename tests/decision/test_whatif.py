@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from cutover.conductor.loop import TICK_SECONDS_MAX
 from cutover.decision.command import RetryOrder
+from cutover.decision.kinds import Decision, Hold, Returned
 from cutover.decision.run import TERMINAL
 from cutover.decision.whatif.book import Book
 from cutover.decision.whatif.compare import what_if
 from cutover.decision.whatif.fit import misfits
-from cutover.decision.whatif.instants import TICK_MS
+from cutover.decision.whatif.instants import TICK_MS, first_due
 from cutover.decision.whatif.result import WhatIf
 from cutover.evidence.outcome import Outcome
 from cutover.runbook.document import Runbook
@@ -220,6 +221,33 @@ def test_time_alone_is_heard_between_two_entries() -> None:
     assert attested + 4_000 < added.at_ms <= attested + 4_000 + TICK_MS
 
 
+class Sudden:
+    """A path on which a move becomes due at one moment."""
+
+    def due(self, at_ms: int) -> Decision:
+        return Hold(()) if at_ms < 7_301 else Returned((), ())
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "at"), [(0, 60_000, 7_500), (7_299, 9_000, 7_549), (0, 7_500, None)]
+)
+def test_the_first_look_after_a_moment_is_found(start: int, end: int, at: int | None) -> None:
+    """However long the silence, and never the entry that ends it."""
+    assert first_due(Sudden(), start, end) == at  # type: ignore[arg-type]  # all of a lane it asks
+
+
+def test_payments_in_flight_end_where_none_is_sent() -> None:
+    """The way back of the other path waits for its own payments, not for the record's."""
+    world = in_primary()
+    fail_payments(world, 2)
+    world.nodes["g1"].money_in_flight = 3
+    world.advance(30_000)
+    result = compared(world, demo(rollback__payments_failed__percent=1))
+    assert [m.kind for m in result.alternative][-2:] == ["RollBack", "Returned"]
+    back, done = result.alternative[-2:]
+    assert done.at_ms - back.at_ms < 5_000
+
+
 def test_the_tick_is_the_conductor_s() -> None:
     """Both give time a say at the same pace."""
     assert TICK_MS == TICK_SECONDS_MAX * 1000
@@ -290,8 +318,8 @@ def test_other_shares_part_at_the_move_that_puts_them_in_force() -> None:
 def test_another_cadence_is_not_what_was_looked_at() -> None:
     """The record's cadence stands, and it is said."""
     world = World(DEMO, Quiet())
-    world.advance(10_000)
-    timing = dataclasses.replace(DEMO.timing, canary_every_ms=1_000)
+    assert world.until(lambda run: run.stage == 1, OVER_AN_HOUR)
+    timing = dataclasses.replace(DEMO.timing, canary_every_ms=100)
     result = compared(world, dataclasses.replace(DEMO, timing=timing))
     assert result.verdict == "same"
     assert "pace" in codes(result)
