@@ -4,9 +4,18 @@ One function a promise; each returns what is wrong in sentences, none when it is
 restart legitimately adds is named where it is allowed for, and nothing else is.
 """
 
+from crash.clients import TEXTS
 from crash.outcome import OURS
 from cutover.decision.run import Phase
-from cutover.evidence.observation import Adopted, LiveIntent, PostCheckSeen, Started, Stopped
+from cutover.evidence.observation import (
+    Adopted,
+    GatewayReport,
+    LiveIntent,
+    PostCheckSeen,
+    Started,
+    Stopped,
+)
+from cutover.evidence.outcome import Outcome
 from cutover.runbook.gate import PostCheckName
 from cutover.runbook.intent import Intent
 
@@ -21,6 +30,7 @@ UNCRASHED = (
 )
 """The moves of the uncrashed run; `test_matrix` plays it and holds this to it."""
 
+PAYS = {text for text in TEXTS if text.startswith("pay ")}
 PRECAUTIONS = ("CloseMoney", "ReopenMoney")
 """A conductor that starts admits no money on the candidate until it has seen it afresh."""
 
@@ -28,7 +38,8 @@ PRECAUTIONS = ("CloseMoney", "ReopenMoney")
 def differences(seen, crashes):
     """Everything in which an outcome differs from the uncrashed run's; empty when in nothing."""
     promises = (
-        crashed, same_moves, starts, answered, executed_once, paid_as_journaled, sound, in_force,
+        crashed, same_moves, starts, answered, executed_once, owned_up, paid_as_journaled, sound,
+        in_force,
     )  # fmt: skip
     return [f"{p.__name__}: {wrong}" for p in promises for wrong in p(seen, crashes)]
 
@@ -100,6 +111,20 @@ def executed_once(seen, crashes):
     for key, times_paid in seen.paid().items():
         if times_paid != 1:
             yield f"{times_paid} payments under the key {key!r}, expected one"
+
+
+def owned_up(seen, crashes):
+    """A payment that the candidate made and a worker could not tell of is one of unknown end."""
+    made = {told.key for told in seen.executed if told.plane == "phala" and told.text in PAYS}
+    cut = [a for a in seen.asked if a.status is None and a.key in made]
+    unknown = [
+        count
+        for report in seen.facts(GatewayReport)
+        for count in report.counts
+        if (count.plane, count.intent, count.outcome) == ("phala", Intent.PAY, Outcome.UNKNOWN)
+    ]
+    if cut and not unknown and all(crash.victim == "worker" for crash in crashes):
+        yield f"{cut} was made on the candidate, and the journal has no payment of unknown end"
 
 
 def paid_as_journaled(seen, crashes):

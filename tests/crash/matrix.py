@@ -3,11 +3,14 @@
 from crash.play import Crash
 
 QUICK = (
-    (Crash("live.execute.after", 12), Crash("archive.rename.before")),
+    (
+        Crash("worker.answer.before", 4),
+        Crash("live.execute.after", 12),
+        Crash("archive.rename.before"),
+    ),
     (Crash("start.verified"), Crash("journal.commit.after", 60), Crash("receipt.pay.after")),
     (
         Crash("node.publish.before", 3),
-        Crash("worker.answer.before", 149),
         Crash("journal.commit.before", 130),
     ),
 )
@@ -50,8 +53,8 @@ PASSINGS = {
     "node.report.answered": (1, 60),
     "node.report.after": (1, 60),
     "worker.carry.before": (1, 4, 149),
-    "worker.carry.after": (4, 149, 299),  # of five requests the fourth is a payment
-    "worker.answer.before": (4, 149, 299),
+    "worker.carry.after": (4, 149, 474),  # of five requests the fourth is a payment
+    "worker.answer.before": (4, 149, 474),
     "worker.count.before": (4, 149),
     "worker.count.after": (4, 149),
     "worker.answer.after": (4, 149),

@@ -42,6 +42,11 @@ def broken(seen):
     yield "executed_once", replace(seen, executed=(*seen.executed, twice))
     yield "executed_once", replace(seen, asked=(*seen.asked, replace(last, key="client-x")))
     yield "executed_once", replace(seen, executed=(*seen.executed, pay))
+    key = next(
+        t.key for t in seen.executed if t.plane == "phala" and t.text == "pay 0.01 USDC to a/b"
+    )
+    cut = tuple(replace(a, status=None) if a.key == key else a for a in seen.asked)
+    yield "owned_up", replace(seen, asked=cut)
     other = replace(pay, key="live-other")
     yield "paid_as_journaled", replace(seen, executed=(*seen.executed, other))
     yield "sound", replace(seen, verified=("archive verify: no",))
