@@ -69,7 +69,7 @@ class Node:
         )  # fmt: skip
 
     def _serve(self, table: RoutingTable, intent: Intent, requests: int) -> None:
-        """Requests by the table's share; the seen of its buckets fill as draws with return do."""
+        """Requests by the table's share; buckets of conversations fill as if drawn with return."""
         share, g = table.routes[intent].candidate_bp, table.generation
         self._asked[intent] += requests
         asked = self._asked[intent]
@@ -132,7 +132,7 @@ class Healthy:
         for plane in self.runbook.planes:
             yield from self._seen(Readiness(plane, 200, True, True, "200 ready"))
         while not any(r.code == "soaking" for r in self._course.run.reasons):
-            found = [fact for fact in self._gathered() for fact in (fact,)]
+            found = self._gathered()
             if not found:
                 return
             for fact in found:
