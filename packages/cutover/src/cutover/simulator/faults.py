@@ -5,14 +5,19 @@ schedules, traces and the smallest schedule that still fails. What each word doe
 `accidents`; this module knows words and numbers alone.
 """
 
+import json
+import re
 import tomllib
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
+from cutover.crashpoint import POINTS
 from cutover.errors import ConfigurationError
-from cutover.runbook.units import parse_duration
+from cutover.runbook.units import LONGEST_MS, parse_duration
+from cutover.simulator.world.texts import CHECKS
 
 
 class Kind(StrEnum):
@@ -127,10 +132,42 @@ class Fault(msgspec.Struct, frozen=True):
 
 Schedule = tuple[Fault, ...]
 
+_PLACE: Final = re.compile(r"[\w.*-]+", re.ASCII)
+
+VERBS: Final = ("hold", "resume", "promote", "abort", "retry", "disarm", "forget", "waive")
+"""Orders; the last three may be followed by a rule, a node or a check."""
+
+
+def _number(said: str, least: int, most: int) -> bool:
+    digits = said.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) < 16 and least <= int(said) <= most
+
+
+def _is_order(said: str) -> bool:
+    verb, space, what = said.partition(" ")
+    if verb not in VERBS or bool(space) != bool(what):
+        return False
+    return not what or (verb in VERBS[5:] and _PLACE.fullmatch(what) is not None)
+
+
+DETAILS: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
+    "crash point": (POINTS.__contains__, "a crash point, see docs/operating/crash-points.md"),
+    "milliseconds": (lambda said: _number(said, 0, LONGEST_MS), 'milliseconds, such as "200"'),
+    "percent": (lambda said: _number(said, 1, 100), "a whole percentage from 1 to 100"),
+    "seconds": (
+        lambda said: _number(said, -LONGEST_MS // 1000, LONGEST_MS // 1000),
+        'seconds, such as "-60"',
+    ),
+    "check": (CHECKS.__contains__, f"one of {', '.join(CHECKS)}"),
+    "verb": (_is_order, f"an order: {', '.join(VERBS)}"),
+}
+"""For what a word's `detail` means: whether a text is one, and what is expected."""
+
 
 def document(schedule: Schedule, seed: int, says: str = "") -> str:
     """A schedule as a file that `read` takes."""
-    lines = [f'says = "{says}"'] if says else []
+    quoted = json.dumps(says, ensure_ascii=False).replace("\x7f", "\\u007f")
+    lines = [f"says = {quoted}"] if says else []
     lines += [f"seed = {seed}", "faults = ["]
     return "\n".join([*lines, *(f"  {fault}," for fault in schedule), "]"]) + "\n"
 
@@ -155,8 +192,10 @@ def read(text: str, name: str) -> tuple[Schedule, int | None]:
     if unknown := sorted(set(data) - {"says", "seed", "faults"}):
         raise ConfigurationError(f"{name}: unknown words {unknown}; expected says, seed, faults")
     seed, faults = data.get("seed"), data.get("faults")
-    if not isinstance(faults, list) or not (seed is None or isinstance(seed, int)):
+    if not isinstance(faults, list) or type(seed) not in (int, type(None)):
         raise ConfigurationError(f"{name}: expected `faults = [...]` and a whole number as `seed`")
+    if not isinstance(data.get("says", ""), str):
+        raise ConfigurationError(f"{name}: expected a text as `says`")
     found = [_fault(one, f"{name}: fault {number}") for number, one in enumerate(faults, 1)]
     return tuple(sorted(found, key=lambda fault: fault.at_ms)), seed
 
@@ -166,25 +205,46 @@ def _fault(said: Any, place: str) -> Fault:
         raise ConfigurationError(f"{place}: seen {said!r}, expected a table with `what` and `at`")
     if unknown := sorted(set(said) - {"what", "at", "lasts", "where", "detail"}):
         raise ConfigurationError(f"{place}: unknown words {unknown}")
-    try:
-        kind = Kind(said["what"])
-        at = _duration(said["at"])
-        lasts = _duration(said["lasts"]) if "lasts" in said else 0
-    except ValueError as error:
-        raise ConfigurationError(f"{place}: {error}") from error
+    kind = _kind(said["what"], place)
+    at = 0 if said["at"] in ("0ms", "0s") else _duration(said["at"], f"{place}: `at`")
+    lasts = _duration(said["lasts"], f"{place}: `lasts`") if "lasts" in said else 0
     word = WORDS[kind]
+    if word.lasts != bool(lasts):
+        wanted = "how long it `lasts`" if word.lasts else "no `lasts`: it has no end"
+        raise ConfigurationError(f"{place}: `{kind}` needs {wanted}")
     where, detail = said.get("where", ""), said.get("detail", "")
     for name, value, wanted in (("where", where, word.where), ("detail", detail, word.detail)):
         if not isinstance(value, str) or bool(value) != bool(wanted):
             seen = f"`{name} = {value!r}`"
-            raise ConfigurationError(f"{place}: seen {seen}, expected {wanted or 'none'}")
-    if word.lasts != bool(lasts):
-        wanted = "how long it `lasts`" if word.lasts else "no `lasts`: it has no end"
-        raise ConfigurationError(f"{place}: `{kind}` needs {wanted}")
+            raise ConfigurationError(f"{place}: `{kind}`: seen {seen}, expected {wanted or 'none'}")
+    _check_where(word, where, f"{place}: `{kind}`")
+    fits, expected = DETAILS.get(word.detail, (bool, ""))
+    if detail and not fits(detail):
+        seen = f"`detail = {detail!r}`"
+        raise ConfigurationError(f"{place}: `{kind}`: seen {seen}, expected {expected}")
     return Fault(kind, at, lasts, where, detail)
 
 
-def _duration(said: Any) -> int:
-    if not isinstance(said, str):
-        raise ValueError(f'seen {said!r}, expected a duration such as "1500ms"')  # noqa: TRY004 - a value of the file, told as one
-    return parse_duration(said)
+def _kind(said: Any, place: str) -> Kind:
+    try:
+        return Kind(said)
+    except ValueError as error:
+        known = ", ".join(Kind)
+        raise ConfigurationError(f"{place}: `what = {said!r}`, expected one of {known}") from error
+
+
+def _check_where(word: Word, where: str, place: str) -> None:
+    places = where.split("~") if where else []
+    wanted = {"": 0, "pair": 2}.get(word.where, 1)
+    if len(places) != wanted or not all(map(_PLACE.fullmatch, places)):
+        shape = (
+            'two places as in "conductor~phala"' if wanted == 2 else f"the name of a {word.where}"
+        )
+        raise ConfigurationError(f"{place}: seen `where = {where!r}`, expected {shape}")
+
+
+def _duration(said: Any, place: str) -> int:
+    try:
+        return parse_duration(said)
+    except ValueError as error:
+        raise ConfigurationError(f"{place}: seen {said!r}, expected {error}") from error
