@@ -2,7 +2,7 @@
 
 from cutover.decision.fact import Entry
 from cutover.decision.kinds import OpenStage, UnlockIntent
-from cutover.decision.run import Run
+from cutover.decision.run import Phase, Run
 from cutover.evidence.observation import Verdict
 from cutover.routing.table import RoutingTable
 from cutover.runbook.document import Runbook
@@ -15,7 +15,12 @@ MONEY = tuple(intent for intent in Intent if RISK_OF[intent] is Risk.MONEY)
 
 
 def rest_01_money(runbook: Runbook, seen: Seen, run: Run, now_ms: int) -> None:
-    """With the core at rest, what may carry a payment to the candidate does so rightly."""
+    """With the core at rest, what may carry a payment to the candidate does so rightly.
+
+    What comes after the end of a complete run is not the run's: no conductor is there to act.
+    """
+    if run.phase is Phase.COMPLETE:
+        return
     if seen.money_open and (why := untrusted(runbook, seen, now_ms)):
         intents = ", ".join(seen.money_open)
         raise Violation(1, f"{intents} may go to {runbook.candidate}, which is {why}")
