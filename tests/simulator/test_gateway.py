@@ -249,7 +249,7 @@ def test_what_was_not_on_the_disk_at_the_crash_is_not_there_after_it(simulate):
     assert simulate(scenario).headers["x-cutover-generation"] == "1"
 
 
-def test_a_crashed_worker_is_replaced_and_what_it_held_is_lost(simulate):
+def test_a_crashed_worker_is_replaced_and_the_money_it_held_has_an_unknown_end(simulate):
     """Its counts stay counted; the money in its hand is neither in flight nor forgotten."""
 
     async def scenario(world):
@@ -268,12 +268,14 @@ def test_a_crashed_worker_is_replaced_and_what_it_held_is_lost(simulate):
         world.planes[1].holding = False
         await asyncio.sleep(1)
         again = await (await world.client()).ask(PAY)
-        await world.until(lambda: sum(world.conductor.told().values()) == 2)
-        return again, reports[-1], dead.returncode, crashed
+        await world.until(lambda: sum(world.conductor.told().values()) == 3)
+        ends = {key[-1]: n for key, n in world.conductor.told().items()}
+        return again, reports[-1], dead.returncode, ends
 
-    again, last, code, _ = simulate(scenario)
+    again, last, code, ends = simulate(scenario)
     assert again.status == 200
-    assert (last.lost, last.in_flight, last.money_in_flight) == (1, 0, 0)
+    assert ends == {Outcome.OK: 2, Outcome.UNKNOWN: 1}
+    assert (last.lost, last.in_flight, last.money_in_flight) == (0, 0, 0)
     assert code == -9
 
 
