@@ -262,7 +262,6 @@ def test_a_crashed_worker_is_replaced_and_the_money_it_held_has_an_unknown_end(s
         await world.until(lambda: reports[-1].money_in_flight == 1)
         dead = world.node.workers[0]
         world.node.crash_worker(0)
-        crashed = world.loop.now_ms()
         assert await client.ended()
         await world.until(lambda: world.node.workers[0] is not dead)
         world.planes[1].holding = False
