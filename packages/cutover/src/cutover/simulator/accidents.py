@@ -169,6 +169,22 @@ def _redeploy(world: "World", fault: Fault) -> Undo:
     return plane.start
 
 
+def _blackout(world: "World", _: Fault) -> Undo:
+    planes = list(world.planes.values())
+    for plane in planes:
+        plane.crash()
+
+    def light() -> None:
+        for plane in planes:
+            plane.start()
+
+    return light
+
+
+def _key_rotation(world: "World", fault: Fault) -> None:
+    _plane(fault, world).tls_key += 1
+
+
 def _tee(name: str, bad: object, good: object) -> Begin:
     def begin(world: "World", _: Fault) -> Undo:
         setattr(world.tee, name, bad)
@@ -212,6 +228,8 @@ BEGIN: Final[dict[Kind, Begin]] = {
     Kind.HANG: _hang,
     Kind.RESTART: _restart,
     Kind.REDEPLOY: _redeploy,
+    Kind.BLACKOUT: _blackout,
+    Kind.KEY_ROTATION: _key_rotation,
     Kind.COLLATERAL_DOWN: _tee("collateral", False, True),
     Kind.TCB_RECOVERY: _tee("tcb", "OutOfDate", "UpToDate"),
     Kind.GUEST_GONE: _tee("guest", "nothing", "quote"),

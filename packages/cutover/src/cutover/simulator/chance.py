@@ -21,7 +21,8 @@ WEIGHTS: Final[Mapping[Kind, int]] = {
     Kind.CRASH: 6, Kind.CRASH_AT: 10, Kind.PAUSE: 5, Kind.TAKEOVER: 4, Kind.CUT: 6, Kind.SLOW: 4,
     Kind.LOSE: 4, Kind.COPY: 3, Kind.HALVE: 3, Kind.RESET: 3, Kind.WALL_JUMP: 3, Kind.DISK_FULL: 3,
     Kind.TORN_WRITE: 4, Kind.NOT_READY: 4, Kind.CANARY_FAILS: 4, Kind.THIRD_PARTY_DOWN: 3,
-    Kind.PAYMENTS_FAIL: 3, Kind.HANG: 3, Kind.RESTART: 4, Kind.REDEPLOY: 3, Kind.COLLATERAL_DOWN: 3,
+    Kind.PAYMENTS_FAIL: 3, Kind.HANG: 3, Kind.RESTART: 4, Kind.REDEPLOY: 3,
+    Kind.BLACKOUT: 2, Kind.KEY_ROTATION: 3, Kind.COLLATERAL_DOWN: 3,
     Kind.TCB_RECOVERY: 3, Kind.GUEST_GONE: 3, Kind.OTHER_QUOTE: 3, Kind.REPLAYED_QUOTE: 2,
     Kind.CHAIN_DOWN: 3, Kind.REFERENCE_DOWN: 2, Kind.ORDER: 8,
 }  # fmt: skip
@@ -102,14 +103,23 @@ def _apart(schedule: Sequence[Fault]) -> Schedule:
     kept: list[Fault] = []
     for fault in schedule:
         same = [one for one in kept if (one.what, one.where) == (fault.what, fault.where)]
-        same += [one for one in kept if one.what in _ONE and fault.what in _ONE]
+        same += [one for one in kept if _clash(one, fault)]
         if all(one.at_ms + one.lasts_ms < fault.at_ms for one in same):
             kept.append(fault)
     return tuple(kept)
 
 
-_ONE: Final = frozenset({
-    Kind.CRASH, Kind.PAUSE, Kind.TAKEOVER, Kind.RESTART, Kind.REDEPLOY, Kind.HANG,
-    Kind.GUEST_GONE, Kind.OTHER_QUOTE, Kind.REPLAYED_QUOTE,
-})  # fmt: skip
-"""Kinds of which only one is at work at a time: each undoes itself by setting all well."""
+_CLASHES: Final = (
+    frozenset({Kind.CRASH, Kind.PAUSE, Kind.TAKEOVER}),
+    frozenset({Kind.RESTART, Kind.REDEPLOY, Kind.BLACKOUT}),
+    frozenset({Kind.GUEST_GONE, Kind.OTHER_QUOTE, Kind.REPLAYED_QUOTE}),
+)
+"""Kinds that set the same thing well when they end, so that only one is at work at a place."""
+
+_EVERYWHERE: Final = frozenset({Kind.TAKEOVER, Kind.BLACKOUT})
+
+
+def _clash(one: Fault, other: Fault) -> bool:
+    if not any({one.what, other.what} <= kinds for kinds in _CLASHES):
+        return False
+    return one.where == other.where or bool({one.what, other.what} & _EVERYWHERE)

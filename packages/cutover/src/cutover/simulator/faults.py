@@ -43,6 +43,8 @@ class Kind(StrEnum):
     HANG = "hang"
     RESTART = "restart"
     REDEPLOY = "redeploy"
+    BLACKOUT = "blackout"
+    KEY_ROTATION = "key_rotation"
     COLLATERAL_DOWN = "collateral_down"
     TCB_RECOVERY = "tcb_recovery"
     GUEST_GONE = "guest_gone"
@@ -93,6 +95,8 @@ WORDS: Final[dict[Kind, Word]] = {
     Kind.HANG: Word("plane", True, "", "it takes connections and answers nothing"),
     Kind.RESTART: Word("plane", True, "", "it ends and comes back as another instance"),
     Kind.REDEPLOY: Word("candidate", True, "", "it ends and comes back as another composition"),
+    Kind.BLACKOUT: Word("", True, "", "both planes end, and come back as other instances"),
+    Kind.KEY_ROTATION: Word("candidate", False, "", "it goes on under another TLS key"),
     Kind.COLLATERAL_DOWN: Word("", True, "", "the source of collateral does not answer"),
     Kind.TCB_RECOVERY: Word("", True, "", "the vendor calls the machine out of date"),
     Kind.GUEST_GONE: Word("", True, "", "no guest agent gives a quote"),

@@ -97,8 +97,9 @@ def needed(run: Run) -> list[str]:
     verbs = []
     if run.hold is not None:
         verbs.append("resume")
-    failed = [*run.live.values(), *run.post_checks.values()]
-    if run.phase is Phase.ROLLED_BACK or any(not view.ok for view in failed):
+    failed = any(not view.ok for view in run.live.values())
+    failed = failed or any(not view.ok for view in run.post_checks.values())
+    if failed or run.phase is Phase.ROLLED_BACK:
         verbs.append("retry")
     verbs += [f"forget {n}" for n, node in run.nodes.items() if node.rival and not node.forgotten]
     verbs += [f"waive {check}" for check, view in run.preconditions.items() if view.ok is None]

@@ -53,6 +53,7 @@ class Plane:
         hang: answers take for ever.
         instance: counts its starts.
         compose: what is deployed.
+        tls_key: number of the key that it answers under.
         told: hears of every text that it was asked to execute, with its key.
     """
 
@@ -68,6 +69,7 @@ class Plane:
         self.hang = False
         self.instance = 0
         self.compose = "compose-1"
+        self.tls_key = 1
         self.told: Callable[[str, str], None] = lambda key, text: None  # noqa: ARG005 - nobody yet
         self.buried: list[Host] = []
         self._loop = loop
@@ -81,7 +83,7 @@ class Plane:
 
     def identity(self) -> str:
         """What a quote of the running process is about."""
-        return f"{self.compose}|instance-{self.instance}"
+        return f"{self.compose}|instance-{self.instance}|key-{self.tls_key}"
 
     def start(self) -> None:
         """Start its process."""
