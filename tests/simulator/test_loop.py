@@ -123,6 +123,39 @@ def test_a_hang_names_twenty_and_counts_the_rest():
         run(main())
 
 
+def test_the_main_task_hears_of_a_hang_and_may_say_what_it_knows():
+    """Wherever it waits; what it waits for after that, for ever again, ends the loop."""
+
+    async def main(*, again=False):
+        try:
+            await asyncio.gather(_never(), _never())
+        except HangError as error:
+            if again:
+                await _never()
+            return str(error)
+
+    async def _never():
+        await asyncio.get_running_loop().create_future()
+
+    assert "_never (test_loop.py" in run(main())
+    with pytest.raises(HangError):
+        run(main(again=True))
+
+
+def test_a_dead_host_that_main_waits_for_is_a_hang():
+    """Nothing of it runs, so nothing of it can be told either."""
+
+    async def main():
+        host = Host("h")
+        task = host.start(asyncio.sleep(5))
+        await asyncio.sleep(1)
+        host.kill()
+        await task
+
+    with pytest.raises(HangError, match="main"):
+        run(main())
+
+
 def test_a_timer_that_is_still_due_is_no_hang():
     """However far away it is."""
 

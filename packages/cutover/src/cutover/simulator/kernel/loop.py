@@ -33,8 +33,9 @@ class HangError(CutoverError):
 class _Jump(selectors.BaseSelector):
     """Instead of waiting for files, of which there are none, moves the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, hung: Callable[[], None]) -> None:
         self.ticks = 0
+        self._hung = hung
         self._known: dict[int, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -50,8 +51,8 @@ class _Jump(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise HangError(waiting())
-        if timeout > 0:
+            self._hung()
+        elif timeout > 0:
             self.ticks += max(1, math.ceil(timeout * TICKS_A_SECOND))
         return []
 
@@ -128,12 +129,14 @@ class SimulationLoop(asyncio.SelectorEventLoop):
 
     Attributes:
         network: serves `create_connection` and `create_server`; set before either is used.
+        main: the task that is told of a hang; None to end the loop with it.
     """
 
     network: "Network"
 
     def __init__(self) -> None:
-        self._jump = _Jump()
+        self.main: asyncio.Task[Any] | None = None
+        self._jump = _Jump(self._hung)
         super().__init__(self._jump)
         self.defects: list[dict[str, Any]] = []
         self._numbers = count(1)
@@ -144,6 +147,21 @@ class SimulationLoop(asyncio.SelectorEventLoop):
         self, _: asyncio.AbstractEventLoop, work: Any, context: Context | None = None
     ) -> asyncio.Task[Any]:
         return _Numbered(work, loop=self, context=context, number=next(self._numbers))
+
+    def _hung(self) -> None:
+        """Raise where the main task waits, which may have something to say; else, and next, here.
+
+        Raises:
+            HangError: nobody can be told, or was told and waits for ever again.
+        """
+        error = HangError(waiting())
+        told, self.main = self.main, None
+        awaited: Any = told
+        while isinstance(awaited, asyncio.Task):
+            awaited = awaited._fut_waiter  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else tells what a task waits for
+        if awaited is None or awaited.done():
+            raise error
+        awaited.set_exception(error)
 
     def time(self) -> float:
         """Seconds since the simulation began."""

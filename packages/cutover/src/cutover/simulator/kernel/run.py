@@ -17,12 +17,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     more, and none of it is left to be found by the collector at a moment of its own choice.
 
     Raises:
-        HangError: everything waits for what will never come.
+        HangError: everything waits for what will never come; it is raised where `main` waits, so
+            that it may catch it and say what had happened until then.
     """
     loop = SimulationLoop()
     try:
         asyncio.set_event_loop(loop)
-        return loop.run_until_complete(main)
+        task = loop.main = loop.create_task(main)
+        return loop.run_until_complete(task)
     finally:
         for task in asyncio.all_tasks(loop):
             unwind(task)
