@@ -23,7 +23,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     loop = SimulationLoop()
     try:
         asyncio.set_event_loop(loop)
-        task = loop.main = loop.create_task(main)
+        task = loop.create_task(main)
+        loop.main = task
         return loop.run_until_complete(task)
     finally:
         for task in asyncio.all_tasks(loop):
