@@ -49,6 +49,10 @@ def _nothing_against(runbook: Runbook, seen: Seen, before: Run, entry: Entry) ->
     off = [rule for rule, until in seen.disarmed.items() if now < until]
     never(3, bool(off), f"promoted while {off} are disarmed")
     never(3, bool(seen.silent), f"promoted while gateways {sorted(seen.silent)} are silent")
+    for node in seen.nodes:
+        said = seen.in_force.get(node, {}).values()
+        other = (before.term, before.generation) not in said
+        never(3, other, f"promoted while {node} has {sorted(said)} in force")
     for plane in runbook.planes:
         streak = seen.streak(plane)
         never(3, streak.sick, f"promoted while {plane} is sick")

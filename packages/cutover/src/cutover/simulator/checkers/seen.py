@@ -38,7 +38,7 @@ from cutover.runbook.gate import Check, Evidence, PostCheckName
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 from cutover.runbook.rollback import NotReady, PaymentsFailed
 from cutover.runbook.stage import Critical
-from cutover.simulator.checkers.soaked import SoakBound
+from cutover.simulator.checkers.soaked import BOOTS_KEPT, SoakBound
 from cutover.simulator.checkers.streak import NEVER, Streak
 
 GENERATIONS_COUNTED = 16
@@ -78,6 +78,7 @@ class Seen:
         payment_failed_at: when the newest failed one was told.
         nodes: gateways that have reported and serve.
         silent: those of them whose reports stopped.
+        in_force: term and generation that each process of a node said last, by node.
         stage: as decided; -1 before the first.
         stage_generation: of the table with which it was opened.
         disarmed: rules that are switched off, and until when.
@@ -96,6 +97,7 @@ class Seen:
     payment_failed_at: int = NEVER
     nodes: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
+    in_force: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     stage: int = -1
     stage_generation: int = 1
     unlocked: set[Intent] = field(default_factory=set)
@@ -130,6 +132,7 @@ class Seen:
                 self.reference_bad_at = NEVER if ok else entry.at_ms
             case GatewaySilent(node=node) if node in self.nodes:
                 self.silent.add(node)
+                self.in_force.pop(node, None)
             case PreconditionSeen(check=check, ok=held):
                 self.preconditions[check] = held
             case PostCheckSeen(name=name, ok=held):
@@ -209,6 +212,10 @@ class Seen:
     def _report(self, runbook: Runbook, at: int, fact: GatewayReport, generation: int) -> None:
         self.silent.discard(fact.node)
         self.nodes.add(fact.node)
+        said = self.in_force.setdefault(fact.node, {})
+        said[fact.boot] = (fact.term, fact.generation)
+        if len(said) > BOOTS_KEPT:
+            del said[next(iter(said))]
         news = self.soak.report(runbook, fact, self.stage_generation, generation)
         young = [n for n in news if n[0].generation > generation - GENERATIONS_COUNTED]
         settled, failed = _settled(young)
@@ -224,6 +231,7 @@ class Seen:
         mine = self.candidate
         mine.ready_at = mine.canary_at = mine.trusted_at = NEVER
         mine.live_at.clear()
+        self.in_force.clear()
         self.soak.last_good = self.reference_bad_at = NEVER
         for streak in self.streaks.values():
             streak.at = NEVER
@@ -244,6 +252,7 @@ class Seen:
             case ForgetOrder(node=node):
                 self.silent.discard(node)
                 self.nodes.discard(node)
+                self.in_force.pop(node, None)
             case _:
                 pass
 

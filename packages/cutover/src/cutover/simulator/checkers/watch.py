@@ -14,6 +14,7 @@ from cutover.simulator.checkers.line_03_exposure import risen
 from cutover.simulator.checkers.line_08_terms import numbered
 from cutover.simulator.checkers.registry import Checker
 from cutover.simulator.checkers.seen import Seen
+from cutover.simulator.checkers.stickiness import sticky
 
 _DECISIONS: Final = get_args(Decision)
 
@@ -43,6 +44,7 @@ class Watch:
             table = table_for(runbook, after).checked()
             risen(seen.table, table, entry)
             numbered(seen.table, table)
+            sticky(seen.table, table)
             seen.table, seen.money_open = table, money_open(table)
         for check in self._entry:
             check(runbook, seen, before, entry, after)

@@ -1,4 +1,7 @@
-"""Line 8: at most one conductor acts, and a stale one is refused by the gateway."""
+"""Line 8: at most one conductor acts, and a stale one is refused by the gateway.
+
+And of line 9 what nodes show: a decision is durable before anybody goes by it.
+"""
 
 from collections.abc import Sequence
 
@@ -31,6 +34,15 @@ class Leadership:
                 self._leader not in ("", who),
                 f"{who} wrote entry {entry.seq} while {self._leader} leads",
             )
+
+    def obeyed(self, node: str, generation: int, decided: int) -> None:
+        """What a node goes by, at a moment at which so many tables are durable.
+
+        Raises:
+            Violation: its table follows from a decision that is not in the journal.
+        """
+        text = f"{node} goes by table {generation}, the journal knows of {decided}"
+        never(9, generation > decided, text)
 
     def reported(self, node: str, boot: str, term: int, generation: int) -> None:
         """A node said what is in force.

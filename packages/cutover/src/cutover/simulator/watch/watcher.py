@@ -13,12 +13,16 @@ from cutover.simulator.checkers.violation import Violation, never
 from cutover.simulator.checkers.watch import Watch as Lines
 from cutover.simulator.faults import Fault
 from cutover.simulator.kernel.loop import current
+from cutover.simulator.watch.counted import Counted
 from cutover.simulator.watch.excuses import Weatherbook
 from cutover.simulator.watch.leadership import Leadership
 from cutover.simulator.watch.money import Money
 from cutover.simulator.watch.promptness import Promptness
 from cutover.simulator.watch.secrets import check_silent
+from cutover.simulator.watch.stamps import Stamps
 from cutover.simulator.watch.submissions import Submissions
+from cutover.simulator.world.clients import Asked
+from cutover.simulator.world.node import NodeProcess
 from cutover.simulator.world.world import Watch, World
 
 
@@ -49,6 +53,9 @@ class Watcher(Watch):
         self._money: Money | None = None
         self._secrets: list[bytes] = []
         self._lines = Lines()
+        self._counted = Counted()
+        self._stamps = Stamps()
+        self._nodes: Sequence[NodeProcess] = ()
 
     def join(self, world: World, secrets: Sequence[str]) -> None:
         """Look on from now."""
@@ -57,10 +64,15 @@ class Watcher(Watch):
         nodes = tuple(node.name for node in world.nodes)
         self._money = Money(self.runbook, nodes, conductors, self.book)
         self._secrets = [secret.encode() for secret in secrets]
+        self._nodes = world.nodes
 
     def recorded(self, who: str, entries: Sequence[Entry]) -> None:
         """Entries are durable."""
         try:
+            for node in self._nodes:
+                self._leadership.obeyed(node.name, node.generation(), self.run.generation)
+            self._counted.recorded(entries, current().now_ms())
+            self._stamps.recorded(entries, current().now_ms())
             for entry in entries:
                 self._fold(entry)
             self._lines.rest(self.runbook, self.run, self.run.at)
@@ -118,6 +130,13 @@ class Watcher(Watch):
         if self.violation is None:
             self.violation = violation
             self.violated.set()
+
+    def count(self, asked: Sequence[Asked]) -> None:
+        """At the end: every good answer that clients got is counted in the journal."""
+        try:
+            self._counted.check(asked, self.book, current().now_ms())
+        except Violation as violation:
+            self._violated(violation)
 
     def prompt(self) -> None:
         """Take note of what the looks at the nodes found."""
