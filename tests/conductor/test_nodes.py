@@ -4,7 +4,7 @@ import asyncio
 
 from conductor.doubles import report
 from cutover.clock import ObservedClock
-from cutover.conductor.nodes import CHECK_SECONDS, Nodes
+from cutover.conductor.nodes import Nodes
 from cutover.evidence.observation import GatewayReport, GatewaySilent
 from cutover.evidence.outcome import Count, Outcome
 from cutover.runbook.intent import Intent
@@ -19,7 +19,7 @@ def played(story, known=()):
     seen = []
 
     async def submit(fact):
-        seen.append((round(asyncio.get_running_loop().time(), 2), fact))
+        seen.append((round(asyncio.get_running_loop().time(), 3), fact))
 
     async def all_of_it():
         nodes = Nodes(ObservedClock(VirtualClock()), SILENT_MS, submit, known)
@@ -79,7 +79,7 @@ def test_a_payment_that_ends_is_news_by_itself():
 
 
 def test_silence_is_journaled_once():
-    """A node that stops is silent once, after its time and soon after it."""
+    """A node that stops is silent once, as soon as its time is over."""
 
     async def story(nodes):
         await nodes.reported(report())
@@ -87,7 +87,40 @@ def test_silence_is_journaled_once():
 
     ((at, node),) = silences(played(story))
     assert node == "node-1"
-    assert SILENT_MS / 1000 < at <= SILENT_MS / 1000 + 2 * CHECK_SECONDS
+    assert at == (SILENT_MS + 1) / 1000
+
+
+def test_each_node_has_its_own_time():
+    """One that is first heard while another is waited for is not forgotten over it."""
+
+    async def story(nodes):
+        await nodes.reported(report())
+        await asyncio.sleep(1.7)
+        await nodes.reported(report(node="node-2"))
+        await asyncio.sleep(30)
+
+    due = (SILENT_MS + 1) / 1000
+    assert silences(played(story)) == [(due, "node-1"), (round(1.7 + due, 3), "node-2")]
+
+
+def test_nobody_looks_before_a_node_could_be_silent(monkeypatch):
+    """In a minute of reports the watch wakes about once in the time that a silence takes."""
+    looks = []
+    silence = Nodes._until_silence
+
+    def counted(nodes):
+        looks.append(1)
+        return silence(nodes)
+
+    monkeypatch.setattr(Nodes, "_until_silence", counted)
+
+    async def story(nodes):
+        for _ in range(600):
+            await nodes.reported(report())
+            await asyncio.sleep(0.1)
+
+    assert not silences(played(story))
+    assert len(looks) <= 60_000 / SILENT_MS * 1.1 + 1
 
 
 def test_a_node_that_speaks_again_is_news():

@@ -14,6 +14,7 @@ from cutover.decision.course import Course
 from cutover.decision.fact import Entry
 from cutover.decision.fold import apply
 from cutover.decision.run import TERMINAL, Run
+from cutover.decision.wanted import Wanted, wanted
 from cutover.evidence.observation import GatewayReport, Readiness
 from cutover.evidence.outcome import Conversations, Count, Outcome
 from cutover.runbook.document import Runbook
@@ -44,7 +45,17 @@ def alongside(runbook: Runbook, run: Run, entries: list[Entry]) -> int:
         assert course.run == run, f"another state after {entry}"
         assert due == next_decision(runbook, run, entry.at_ms), f"another decision after {entry}"
         rested += calm(course)
+        nothing_until(course)
     return rested
+
+
+def nothing_until(course: Course) -> None:
+    """What a course says of the time that it rests is what the whole judgement says."""
+    until = course.rests_until()
+    assert until >= course.run.at
+    if until > course.run.at:
+        assert next_decision(course.runbook, course.run, until) is None, f"until {until} ms"
+        assert wanted(course.runbook, course.run, until) == Wanted(), f"until {until} ms"
 
 
 @pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.toml"))[::8], ids=lambda path: path.stem)
@@ -74,8 +85,10 @@ def test_any_history_is_followed_alike(at, steps, later):
     for number, entry in enumerate(world.entries[len(begun.entries) :]):
         run = apply(world.runbook, run, entry)
         assert course.take(entry) == next_decision(world.runbook, run, entry.at_ms)
+        nothing_until(course)
         now = entry.at_ms + later[number % len(later)]
         assert course.due(now) == next_decision(world.runbook, run, now), f"at {now} ms"
+        nothing_until(course)
         assert course.run == run
 
 
@@ -262,6 +275,24 @@ def test_a_calm_run_is_not_judged(monkeypatch):
     assert course.run.plane("phala").ready_at == at
     with pytest.raises(TypeError):
         course.take(Entry(course.run.seq + 1, at, at, msgspec.structs.replace(good, status=503)))
+
+
+@pytest.mark.parametrize("at", ["shadow", "mixed", "primary"])
+def test_a_course_rests_until_something_it_saw_is_too_old(at):
+    """Not one millisecond longer: the next one is judged, and something is blind then."""
+    world, course = resting(at)
+    until = course.rests_until()
+    assert until > world.now
+    assert course.due(until) is None
+    assert calm(course)
+    assert course.due(until + 1) == next_decision(world.runbook, world.run, until + 1) is not None
+    assert course.rests_until() == course.run.at
+
+
+def test_a_course_that_is_not_calm_promises_nothing():
+    """One that has judged nothing yet has no more than its newest stamp."""
+    world = healthy("primary")
+    assert Course(world.runbook, world.run).rests_until() == world.run.at
 
 
 def test_a_refused_short_fold_leaves_the_run_as_it_was():

@@ -32,7 +32,7 @@ class Outside:
 
     Attributes:
         clock: the machine's clocks.
-        suspended_ms: how long the machine has slept in all, milliseconds.
+        suspended_ms: how long the machine has slept in all, milliseconds; None if it cannot sleep.
         fresh: makes an id that was never used before; a conductor has no other source of chance.
         planes: fallback first.
         attester: looks at what the candidate is.
@@ -48,7 +48,7 @@ class Outside:
     """
 
     clock: Clock
-    suspended_ms: Callable[[], int]
+    suspended_ms: Callable[[], int] | None
     fresh: Callable[[], str]
     planes: Sequence[PlaneClient]
     attester: Attester

@@ -18,7 +18,7 @@ from cutover.decision.kinds import Decision, Hold
 from cutover.decision.orders import refusal
 from cutover.decision.run import Run
 from cutover.decision.status import Explanation, Status, explain, status_of
-from cutover.decision.step import table_for
+from cutover.decision.step import table_for, table_parts
 from cutover.decision.wanted import Wanted, wanted
 from cutover.errors import JournalError
 from cutover.evidence.observation import OrderRefused, Snapshot
@@ -33,6 +33,8 @@ SNAPSHOT_EVERY = 5_000
 
 SNAPSHOT_AGAIN = 500
 """Entries until a snapshot that failed is tried again."""
+
+NOTHING = Wanted()
 
 
 class Engine:
@@ -52,6 +54,7 @@ class Engine:
         self._memory = memory
         self._clock = clock
         self._snapshot_due = run.seq + SNAPSHOT_EVERY
+        self._parts, self._table = table_parts(run), table_for(runbook, run)
 
     def now_ms(self) -> int:
         """Observed milliseconds; never before the newest entry."""
@@ -120,11 +123,22 @@ class Engine:
         return entries
 
     def table(self) -> RoutingTable:
-        """The routing table that should be in force."""
-        return table_for(self.runbook, self.run)
+        """The routing table that should be in force; the very same one until it changes."""
+        parts = table_parts(self.run)
+        if parts != self._parts:
+            self._parts, self._table = parts, table_for(self.runbook, self.run)
+        return self._table
+
+    def rests_ms(self) -> int:
+        """Milliseconds from now for which time alone brings nothing; 0 when it may at once."""
+        if self._course.run is not self.run:
+            return 0
+        return max(0, self._course.rests_until() - self.now_ms())
 
     def wanted(self) -> Wanted:
         """Evidence to gather now."""
+        if self.rests_ms():
+            return NOTHING
         return wanted(self.runbook, self.run, self.now_ms())
 
     def status(self) -> Status:

@@ -25,6 +25,9 @@ INBOX_MAX = 1_024
 BATCH_MAX = 32
 """Facts in one transaction; more would hold up the API, and a rollback among them."""
 TICK_SECONDS_MAX = 0.25
+"""How often time alone is given a say while it may bring something."""
+SLEEP_SECONDS_MAX = 1.0
+"""How often a loop that rests looks whether the machine has slept."""
 BUSY_TRIES = 50
 BUSY_PAUSE_SECONDS = 0.1
 """Between looks at a journal that another program has locked; the API answers meanwhile."""
@@ -46,10 +49,11 @@ class Loop:
 
     Args:
         engine: journal and judgement.
-        tick_ms: how often time alone is given a say.
+        tick_ms: how often time alone is given a say while it may bring something.
         watch: told of every batch of new entries, after they are durable.
         cleanse: takes secrets out of whatever comes in.
         suspended_ms: how long the machine has slept in all; no observed time passes meanwhile.
+            None for a machine that cannot sleep: nobody need look.
     """
 
     def __init__(
@@ -58,14 +62,15 @@ class Loop:
         tick_ms: int,
         watch: Watcher,
         cleanse: Callable[[Fact], Fact] = lambda fact: fact,
-        suspended_ms: Callable[[], int] = lambda: 0,
+        suspended_ms: Callable[[], int] | None = None,
     ) -> None:
         self.engine = engine
         self._cleanse = cleanse
         self._suspended_ms = suspended_ms
-        self._slept_ms = suspended_ms()
+        self._slept_ms = suspended_ms() if suspended_ms is not None else 0
         self._inbox: asyncio.Queue[Waiting] = asyncio.Queue(INBOX_MAX)
         self._tick = min(TICK_SECONDS_MAX, tick_ms / 1000)
+        self._resting: asyncio.Timeout | None = None
         self._watch = watch
         self._changed = asyncio.Event()
         self._table = engine.table()
@@ -96,6 +101,7 @@ class Loop:
         """Take an operator's order at once; the refusal, or empty when admitted."""
         self._look_again()
         refused, entries = self.engine.order(cast("Command", self._cleanse(command)))
+        self._rest_anew()
         self._tell(entries)
         crashpoint("order.answer.before")
         return refused
@@ -148,6 +154,8 @@ class Loop:
 
     def _look_again(self) -> None:
         """After a sleep all evidence looks as fresh as before it: begin anew, as after a start."""
+        if self._suspended_ms is None:
+            return
         slept = self._suspended_ms()
         gap = slept - self._slept_ms
         if gap <= self.engine.runbook.blind.after_ms:
@@ -183,15 +191,31 @@ class Loop:
             say("snapshot_failed", error=repr(error))
 
     async def _drain(self) -> list[Waiting]:
+        """What has come in; nothing when it is time to give time alone a say."""
         batch: list[Waiting] = []
-        try:
-            async with asyncio.timeout(self._tick):
-                batch.append(await self._inbox.get())
-        except TimeoutError:
-            return batch
+        if self._inbox.empty():
+            try:
+                async with asyncio.timeout(self._patience()) as self._resting:
+                    batch.append(await self._inbox.get())
+            except TimeoutError:
+                return batch
+            finally:
+                self._resting = None
         while not self._inbox.empty() and len(batch) < BATCH_MAX:
             batch.append(self._inbox.get_nowait())
         return batch
+
+    def _patience(self) -> float:
+        """Seconds for which nothing need be asked unless something comes in."""
+        rests = (self.engine.rests_ms() + 1) / 1000
+        if self._suspended_ms is not None:
+            rests = min(rests, SLEEP_SECONDS_MAX)
+        return max(rests, self._tick)
+
+    def _rest_anew(self) -> None:
+        """After an order: what was certain when the loop began to wait may not be so any more."""
+        if self._resting is not None and not self._resting.expired():
+            self._resting.reschedule(asyncio.get_running_loop().time() + self._patience())
 
     def _close(self) -> None:
         self._closed = True

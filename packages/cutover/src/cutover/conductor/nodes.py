@@ -13,8 +13,6 @@ from cutover.decision.fact import Fact
 from cutover.decision.words import span
 from cutover.evidence.observation import GatewayReport, GatewaySilent
 
-CHECK_SECONDS = 0.25
-
 Submit = Callable[[Fact], Awaitable[None]]
 
 
@@ -51,13 +49,19 @@ class Nodes:
     async def watch(self) -> None:
         """Notice silence until cancelled."""
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(self._until_silence())
             now = self._clock.now_ms()
             for node, at in list(self._heard.items()):
                 if now - at > self._silent_ms:
                     del self._heard[node]
                     self._last.pop(node, None)
                     await self._submit(GatewaySilent(node, f"no report for {span(now - at)}"))
+
+    def _until_silence(self) -> float:
+        """Seconds until a node could count as silent; one that is first heard later yet."""
+        now = self._clock.now_ms()
+        soonest = min(self._heard.values(), default=now)
+        return max(1, soonest + self._silent_ms + 1 - now) / 1000
 
 
 def _standing(seen: GatewayReport) -> tuple[object, ...]:

@@ -57,6 +57,15 @@ class Course:
             self._calm, self._until = calm, fresh_until(calm, self.run)
         return decision
 
+    def rests_until(self) -> int:
+        """The last moment until which nothing changes unless something is seen, or ordered.
+
+        Until then `due` gives None and `wanted` nothing. When that is not certain, it is the stamp
+        of the newest entry: the next millisecond may bring a decision.
+        """
+        at = self.run.at
+        return at if self._calm is None else max(at, fresh_until(self._calm, self.run))
+
     def _rests(self, calm: Calm, at_ms: int) -> bool:
         """Whether the run will still be calm at that moment if nothing is seen until then."""
         if at_ms > self._until:

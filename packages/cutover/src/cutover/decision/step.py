@@ -241,6 +241,14 @@ def table_for(runbook: Runbook, run: Run) -> RoutingTable:
     )
 
 
+def table_parts(run: Run) -> tuple[object, ...]:
+    """All of a state that its table is made of: as long as these are equal, the table is."""
+    return (
+        run.generation, run.term, run.id, run.phase, run.stage, run.unlocked, run.repinned,
+        run.closed,
+    )  # fmt: skip
+
+
 def _refusal(closed: tuple[str, ...]) -> str:
     return (
         f"payments are paused: {' and '.join(closed)} may not take them now; "
