@@ -12,8 +12,15 @@ from cutover.crashpoint import POINTS, Process
 from cutover.simulator.faults import WORDS, Fault, Kind, Schedule
 from cutover.simulator.world.texts import CHECKS
 
-FAULTS_MEAN: Final = 2.6
+FAULTS_MEAN: Final = 3.2
+FAULTS_MAX: Final = 8
 LASTS_MS: Final = (100, 9_000)
+LIMITS_MS: Final = (3_000, 4_000, 10_000)
+"""Limits of swift.toml: when looks are too far apart for a soak, a plane is unseen or sick, a
+canary is too old, a verdict is no longer believed. A bug about a limit shows only close to it."""
+NEAR_MS: Final = (-300, 900)
+NEAR_PERCENT: Final = 40
+"""So many of the faults that last end close to a limit after they began."""
 ORDERS: Final = ("hold", "resume", "promote", "retry", "disarm", "abort")
 ORDER_WEIGHTS: Final = (6, 4, 2, 4, 2, 1)
 
@@ -40,7 +47,7 @@ def random_schedule(
         planes: fallback first.
     """
     chance = Random(f"{seed}/schedule")  # noqa: S311 - a simulation must repeat itself
-    number = min(8, int(chance.expovariate(1 / FAULTS_MEAN) + 0.6))
+    number = min(FAULTS_MAX, int(chance.expovariate(1 / FAULTS_MEAN) + 0.6))
     kinds = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=number)
     drawn = [_fault(chance, kind, horizon_ms, nodes, planes) for kind in kinds]
     return _apart(sorted(drawn, key=lambda fault: (fault.at_ms, fault.what)))
@@ -51,9 +58,15 @@ def _fault(
 ) -> Fault:
     word = WORDS[kind]
     at = chance.randrange(horizon_ms)
-    lasts = chance.randrange(*LASTS_MS) if word.lasts else 0
+    lasts = _lasts(chance) if word.lasts else 0
     where = _where(chance, word.where, nodes, planes)
     return Fault(kind, at, lasts, where, _detail(chance, kind, where))
+
+
+def _lasts(chance: Random) -> int:
+    if chance.randrange(100) < NEAR_PERCENT:
+        return chance.choice(LIMITS_MS) + chance.randrange(*NEAR_MS)
+    return chance.randrange(*LASTS_MS)
 
 
 def _where(chance: Random, of: str, nodes: Sequence[str], planes: Sequence[str]) -> str:
