@@ -1,19 +1,17 @@
 """The one place that wires: settings and runbook in, running conductor or gateway out."""
 
 import asyncio
-import platform
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
-from cutover import __version__
+from cutover.archiving import key_of, seal, sealing_order, secret_values
 from cutover.clock import SystemClock, suspended_ms
 from cutover.conductor.address import conductor_url, url_of
 from cutover.conductor.api import build_api
@@ -24,7 +22,6 @@ from cutover.conductor.cleanse import Cleanser
 from cutover.conductor.config import GatewayAccess, PlaneAccess
 from cutover.conductor.credentials import (
     GATEWAY_FILE,
-    OPERATOR_FILE,
     Tokens,
     read_or_make,
     read_token,
@@ -46,27 +43,19 @@ from cutover.errors import ConfigurationError, CutoverError, UnreachableError
 from cutover.evidence.observation import PostCheckSeen
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
-from cutover.journal import schema, sealing
-from cutover.journal.leak import SECRET_BYTES_MIN
-from cutover.journal.sealing import Order
+from cutover.journal import schema
 from cutover.journal.store import Journal
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import Intent
 from cutover.runbook.load import load_text
-from cutover.settings import GatewaySettings, PlaneSettings, Settings
+from cutover.settings import GatewaySettings, Settings
+from cutover.versions import versions
 
 JOURNAL_FILE = "journal.db"
 ARCHIVE_FILE = "archive.zip"
 """The record of a run that is over; those made before bear the number of their last entry."""
 REPORTS_BEFORE_BLIND = 3
 """A node that loses one report and is late with the next is not silent yet."""
-
-
-def versions() -> dict[str, str]:
-    """What executes a run."""
-    names = ("httpx", "httptools", "msgspec", "uvloop")
-    found = {name: version(name) for name in names}
-    return {"cutover": __version__, "python": platform.python_version(), **found}
 
 
 def load_runbook(path: Path) -> Runbook:
@@ -196,7 +185,7 @@ def _outside(
     runbook: Runbook, settings: Settings, client: httpx.AsyncClient, sealer: Sealer
 ) -> Outside:
     """The real world, as the deployment's file describes it."""
-    keys = {name: _key(plane) for name, plane in settings.planes.items()}
+    keys = {name: key_of(plane) for name, plane in settings.planes.items()}
     planes = [
         HttpPlane(name, settings.planes[name].url, keys[name], client) for name in runbook.planes
     ]
@@ -227,7 +216,7 @@ def _inspector(
     sealer: Sealer,
 ) -> Callable[[Callable[[], Run]], PlaneInspector]:
     access = {
-        name: PlaneAccess(plane.url, _key(plane), plane.image)
+        name: PlaneAccess(plane.url, key_of(plane), plane.image)
         for name, plane in settings.planes.items()
     }
     before = Preconditions(runbook, planes, access)
@@ -280,59 +269,12 @@ def _entries(path: Path, after: int) -> Iterator[Entry]:
         yield from reader.entries(after)
 
 
-def _key(plane: PlaneSettings) -> str:
-    assert plane.key is not None  # noqa: S101 - settings resolve every key
-    return plane.key.get_secret_value()
-
-
 def _gateway_access(gateway: GatewaySettings | None) -> GatewayAccess | None:
     if gateway is None or gateway.key is None:
         return None
     url = gateway.url or url_of(gateway.host, gateway.port)
     secret = gateway.webhook_secret.get_secret_value() if gateway.webhook_secret else ""
     return GatewayAccess(url, gateway.key.get_secret_value(), secret)
-
-
-def secret_values(settings: Settings) -> dict[str, str]:
-    """Every secret of the configuration by name, to make sure that none is in an archive.
-
-    A key too short to be told from chance cannot be looked for, and is left out.
-    """
-    found = {f"planes.{name}": _key(plane) for name, plane in settings.planes.items()}
-    for name in (OPERATOR_FILE, GATEWAY_FILE):
-        if (file := settings.conductor.data / name).exists():
-            found[name] = read_token(file)
-    gateway = settings.gateway
-    if gateway is not None and gateway.key is not None:
-        found["gateway.key"] = gateway.key.get_secret_value()
-        if gateway.webhook_secret is not None:
-            found["gateway.webhook_secret"] = gateway.webhook_secret.get_secret_value()
-    return {name: value for name, value in found.items() if len(value) >= SECRET_BYTES_MIN}
-
-
-def seal(journal: Path, settings: Settings | None, output: Path | None = None) -> tuple[Path, str]:
-    """Write the archive of a journal and verify what was written.
-
-    Returns:
-        The file and the journal's head.
-
-    Raises:
-        CutoverError: it could not be made, or does not verify.
-    """
-    order = sealing_order(journal, settings, output)
-    return Path(order.target), sealing.seal(order)
-
-
-def sealing_order(journal: Path, settings: Settings | None, output: Path | None = None) -> Order:
-    """What is to be sealed, and which secrets must not be in it."""
-    known = secret_values(settings) if settings is not None else {}
-    target = output or journal.parent / f"archive-at-{_length(journal)}.zip"
-    return Order(str(journal), str(target), versions(), known)
-
-
-def _length(journal: Path) -> int:
-    with Journal.open_read_only(journal) as reader:
-        return reader.head[0]
 
 
 def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> GatewayConfig:
@@ -353,7 +295,7 @@ def gateway_config(settings: Settings, runbook_planes: tuple[str, ...] = ()) -> 
         workers=gateway.workers,
         client_keys=(gateway.key.get_secret_value(),),
         planes={
-            name: PlaneEndpoint(settings.planes[name].url, _key(settings.planes[name]))
+            name: PlaneEndpoint(settings.planes[name].url, key_of(settings.planes[name]))
             for name in names
         },
         conductor_url=gateway.conductor or _conductor_known(settings),

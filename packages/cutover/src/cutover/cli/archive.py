@@ -23,7 +23,7 @@ def create(
     json: Json = False,
 ) -> None:
     """Write runbook, journal, canary results, incidents, checks and versions into one file."""
-    from cutover.app import seal  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.archiving import seal  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
 
     settings = load_settings(config) if config else None
