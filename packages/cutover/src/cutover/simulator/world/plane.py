@@ -80,6 +80,7 @@ class Plane:
         self._chance = chance
         self._done: dict[str, str] = {}
         self._splits = 0
+        self._never = asyncio.Event()  # holds on to whoever waits for it
 
     def identity(self) -> str:
         """What a quote of the running process is about."""
@@ -107,10 +108,14 @@ class Plane:
     async def _serve(self) -> None:
         await self._loop.create_server(lambda: Server(self.answer), self.name, PORT)
 
+    async def respond(self) -> None:
+        """Go on, unless it hangs: then never."""
+        if self.hang:
+            await self._never.wait()
+
     async def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Answered:
         """Answer one request."""
-        if self.hang:
-            await self._loop.create_future()
+        await self.respond()
         match method, path:
             case "GET", "/ready":
                 fine = self.ready is True

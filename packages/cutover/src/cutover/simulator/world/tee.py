@@ -52,8 +52,7 @@ class SimulatedTee:
         return self._judge(identity)
 
     async def _quote(self) -> str:
-        if self._plane.hang:
-            await self._network.loop.create_future()
+        await self._plane.respond()
         return self._plane.identity()
 
     def _judge(self, identity: str) -> Attestation:
