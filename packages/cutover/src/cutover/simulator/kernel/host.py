@@ -66,6 +66,9 @@ class Host:
             return
         self.alive = False
         self._held.clear()
+        # What waits for ever is not to be found by the collector, at a moment of its own choice.
+        everything = asyncio.all_tasks(asyncio.get_running_loop())
+        self._tasks = [task for task in everything if getattr(task, "host", None) is self]
         told, self._on_death = self._on_death, []
         for tell in told:
             Context().run(tell)  # what follows from a death is not the dead one's to do

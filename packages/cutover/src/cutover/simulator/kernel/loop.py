@@ -114,8 +114,9 @@ class _Numbered(asyncio.Task[Any]):
     asyncio keeps tasks in sets and cancels them in the order of these.
     """
 
-    def __init__(self, *args: Any, number: int, **options: Any) -> None:
+    def __init__(self, *args: Any, number: int, host: Host | None, **options: Any) -> None:
         self._number = number  # first: the task enters a set while it is made
+        self.host = host
         super().__init__(*args, **options)
 
     __eq__ = object.__eq__
@@ -146,7 +147,8 @@ class SimulationLoop(asyncio.SelectorEventLoop):
     def _numbered(
         self, _: asyncio.AbstractEventLoop, work: Any, context: Context | None = None
     ) -> asyncio.Task[Any]:
-        return _Numbered(work, loop=self, context=context, number=next(self._numbers))
+        host = HOST.get() if context is None else context.get(HOST)
+        return _Numbered(work, loop=self, context=context, number=next(self._numbers), host=host)
 
     def _hung(self) -> None:
         """Raise where the main task waits, which may have something to say; else, and next, here.
