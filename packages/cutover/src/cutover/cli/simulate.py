@@ -3,7 +3,7 @@
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,7 +77,7 @@ def _one(job: "Job", seed: int, trace: Path | None, *, shrink: bool, json: bool)
 
     loaded = load_text(job.text, job.source)
     schedule = job.faults(seed, loaded)
-    with trace.open("wb") if trace is not None else nullcontext() as output:
+    with _opened(trace) if trace is not None else nullcontext() as output:
         verdict = play(
             loaded, seed, schedule, habits=job.habits(seed), output=output, until=job.until
         )
@@ -159,14 +159,23 @@ def _schedule(faults: str) -> "tuple[Schedule | None, int | None]":
 
 
 def _check(job: "Job") -> None:
-    """Refuse a runbook or a stage that cannot be played, before anything is."""
+    """Refuse a runbook, a stage or a fault that cannot be played, before anything is."""
     from cutover.decision.run import Phase  # noqa: PLC0415 - as above
     from cutover.runbook.load import load_text  # noqa: PLC0415 - as above
+    from cutover.simulator.faults import check_planes  # noqa: PLC0415 - as above
 
     loaded = load_text(job.text, job.source)
     known = [*(stage.name for stage in loaded.stages), *Phase]
     if job.until and job.until not in known:
         fail(f"--until {job.until!r}, expected one of {', '.join(known)}", 2)
+    check_planes(job.schedule or (), loaded.planes, loaded.candidate)
+
+
+def _opened(trace: Path) -> IO[bytes]:
+    try:
+        return trace.open("wb")
+    except OSError as error:
+        fail(f"--trace {trace} cannot be written: {error}", 2)
 
 
 def _read(path: Path) -> str:

@@ -8,7 +8,7 @@ schedules, traces and the smallest schedule that still fails. What each word doe
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -252,3 +252,24 @@ def _duration(said: Any, place: str) -> int:
         return parse_duration(said)
     except ValueError as error:
         raise ConfigurationError(f"{place}: seen {said!r}, expected {error}") from error
+
+
+def check_planes(schedule: Schedule, planes: Sequence[str], candidate: str) -> None:
+    """Refuse a fault of planes elsewhere, and one of processes at a plane.
+
+    Args:
+        schedule: that is to be played.
+        planes: of the runbook.
+        candidate: one of them.
+
+    Raises:
+        ConfigurationError: naming the fault, and what is expected.
+    """
+    for fault in schedule:
+        match WORDS[fault.what].where:
+            case "plane" if fault.where not in planes:
+                raise ConfigurationError(f"{fault}: expected one of {', '.join(planes)}")
+            case "candidate" if fault.where != candidate:
+                raise ConfigurationError(f"{fault}: expected the candidate, {candidate}")
+            case "process" if fault.where in (*planes, "*", "outside"):
+                raise ConfigurationError(f"{fault}: expected a conductor or a gateway")
