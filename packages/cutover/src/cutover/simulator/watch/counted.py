@@ -1,7 +1,7 @@
-"""No outcome is lost on its way into the journal (line 7): what ends well is counted there.
+"""No outcome is lost on its way into the journal (line 7): what was answered is counted there.
 
 A node's counters are cumulative for one of its processes, and a report is acknowledged once it is
-durable. So at the end, whatever a node had answered well before it last reported is in the journal,
+durable. So at the end, whatever a node had answered before it last reported is in the journal,
 whoever crashed meanwhile, unless the node itself did.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from cutover.decision.fact import Entry
 from cutover.evidence.observation import GatewayReport
-from cutover.evidence.outcome import Outcome
+from cutover.evidence.outcome import ANSWERED
 from cutover.simulator.checkers.violation import never
 from cutover.simulator.faults import Kind
 from cutover.simulator.watch.excuses import Weatherbook
@@ -21,11 +21,11 @@ ON_THE_WAY_MS: Final = 2_000
 
 _ENDS: Final = frozenset({Kind.CRASH, Kind.CRASH_AT})
 Cell = tuple[str, int, str, str]
-"""Process of a node, generation, intent, plane."""
+"""Process of a node, generation, intent and plane, outcome."""
 
 
 class Counted:
-    """What the journal has of each node's good outcomes."""
+    """What the journal has of each node's answers."""
 
     def __init__(self) -> None:
         self._counts: dict[str, dict[Cell, int]] = {}
@@ -41,8 +41,9 @@ class Counted:
             cells = self._counts.setdefault(fact.node, {})
             self._told_ms[fact.node], self._lost[fact.node] = now_ms, fact.lost
             for count in fact.counts:
-                if count.outcome is Outcome.OK:
-                    cell = (fact.boot, count.generation, str(count.intent), count.plane)
+                if count.outcome in ANSWERED:
+                    way = f"{count.intent} by {count.plane}"
+                    cell = (fact.boot, count.generation, way, str(count.outcome))
                     cells[cell] = max(count.n, cells.get(cell, 0))
 
     def check(self, asked: Sequence[Asked], book: Weatherbook, now_ms: int) -> None:
