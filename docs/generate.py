@@ -30,8 +30,10 @@ from cutover.settings import (
     LiveSettings,
     PlaneSettings,
 )
+from cutover.simulator.chance import WEIGHTS
 from cutover.simulator.checkers import CHECKERS
 from cutover.simulator.conformance.document import EXPECTATIONS, STEPS
+from cutover.simulator.faults import WORDS
 
 DOCS: Final = Path(__file__).parent
 WIDTH: Final = 96
@@ -158,6 +160,17 @@ def lines_checked() -> str:
     return "\n".join(["| line | always so | looked at |", "| --- | --- | --- |", *rows])
 
 
+def fault_words() -> str:
+    """Every kind of fault: what it needs to be said, what happens, how often it is drawn."""
+    rows = []
+    for kind, word in WORDS.items():
+        lasts = "yes" if word.lasts else "-"
+        cells = (f"`{kind}`", word.where or "-", lasts, word.detail or "-", word.text)
+        rows.append(f"| {' | '.join(cells)} | {WEIGHTS[kind]} |")
+    head = "| what | where | lasts | detail | what happens | weight |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- | --- |", *rows])
+
+
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "intents": tables,
     "transitions": lambda: f"```mermaid\n{diagram()}\n```",
@@ -168,6 +181,7 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "scenario-expectations": EXPECTATIONS.page,
     "scenario-lines": lines_checked,
     "crash-points": crash_points,
+    "fault-words": fault_words,
 }
 
 
