@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from cutover.simulator.accidents import check_places
-from cutover.simulator.chance import FAULTS_MEAN, ORDERS, WEIGHTS, random_schedule
+from cutover.simulator.chance import FAULTS_MAX, FAULTS_MEAN, ORDERS, WEIGHTS, random_schedule
 from cutover.simulator.faults import VERBS, WORDS, Kind, document, read
 from cutover.simulator.world.world import NODES
 
@@ -37,7 +37,7 @@ def test_every_kind_occurs_as_often_as_its_weight_says(schedules):
         assert 0.5 < seen[kind] / total / (weight / weights) < 2, kind
     assert 0.7 * FAULTS_MEAN < total / len(SEEDS) < 1.3 * FAULTS_MEAN
     assert min(map(len, schedules)) == 0
-    assert max(map(len, schedules)) <= 8
+    assert max(map(len, schedules)) <= FAULTS_MAX
 
 
 def test_every_place_and_order_occurs(schedules):

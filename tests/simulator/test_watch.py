@@ -8,19 +8,28 @@ import pytest
 from cutover.decision.fact import Entry
 from cutover.decision.kinds import AbortRun, Complete, Hold, Reason, RollBack
 from cutover.decision.run import Run
-from cutover.evidence.observation import Attestation, Reference, Started, Verdict
+from cutover.evidence.observation import (
+    Attestation,
+    GatewayReport,
+    Reference,
+    Started,
+    Verdict,
+)
+from cutover.evidence.outcome import Count, Outcome
 from cutover.runbook.gate import Evidence
 from cutover.runbook.intent import Intent
 from cutover.simulator.checkers.violation import Violation
 from cutover.simulator.faults import Fault, Kind
 from cutover.simulator.kernel.host import Host
 from cutover.simulator.kernel.run import run
+from cutover.simulator.watch.counted import Counted
 from cutover.simulator.watch.excuses import GRACE_MS, Weatherbook, touches_link, touches_route
 from cutover.simulator.watch.leadership import Leadership
 from cutover.simulator.watch.money import ON_THE_WAY_MS, Money
 from cutover.simulator.watch.promptness import WITHIN_MS, Promptness
 from cutover.simulator.watch.requests import check_answered
 from cutover.simulator.watch.secrets import check_silent
+from cutover.simulator.watch.stamps import Stamps
 from cutover.simulator.watch.submissions import Submissions
 from cutover.simulator.watch.watcher import Watcher
 from cutover.simulator.world.clients import Asked
@@ -333,6 +342,15 @@ def test_a_node_that_goes_back_is_seen(term, generation):
 # lines 9 and 10, and the watcher
 
 
+def test_a_table_that_is_obeyed_before_it_is_journaled_is_seen():
+    """A node may lag behind the journal, never be ahead of it."""
+    seen = Leadership()
+    seen.obeyed("gateway-1", 4, 5)
+    seen.obeyed("gateway-1", 5, 5)
+    with crosses(9):
+        seen.obeyed("gateway-1", 6, 5)
+
+
 def test_a_secret_in_an_entry_is_seen_and_not_told():
     """The violation says how many, not which."""
     check_silent([entry(Reference(True, "fine"))], [b"hush-hush"])
@@ -368,18 +386,28 @@ def test_the_watcher_is_joined_to_every_part():
 
     async def main():
         found = []
-        for tell in (_secret, _stale, _unproved):
-            watcher = Watcher(swift())
+        for tell in (_early, _secret, _stale, _unproved, _uncounted):
+            watcher, node = Watcher(swift()), Node()
+            node.number = 9 if tell is _early else 0
             world = SimpleNamespace(
                 conductors=[SimpleNamespace(name=name) for name in CONDUCTORS],
-                nodes=[Node()],
+                nodes=[node],
             )
             watcher.join(world, ["hush-hush"])
             tell(watcher)
             found.append(watcher.violation.line)
         return found
 
-    assert run(main()) == [10, 8, 1]
+    assert run(main()) == [9, 10, 8, 1, 7]
+
+
+def _early(watcher):
+    watcher.recorded("conductor", [])
+
+
+def _uncounted(watcher):
+    watcher._counted = told(report(0))
+    watcher.count(ANSWERED)
 
 
 def _secret(watcher):
@@ -395,3 +423,63 @@ def _stale(watcher):
 
 def _unproved(watcher):
     watcher.submitted("phala", "client-1", "pay 0.01 USDC to acme/tool")
+
+
+# line 7 in the journal, line 11 in the world's time
+
+
+def report(n, boot="b", node="gateway-1", generation=1, plane="phala"):
+    count = Count(generation, Intent.ANALYZE, plane, Outcome.OK, n)
+    return GatewayReport(node, boot, 1, generation, 0, "", 0, 0, (count,), (), None)
+
+
+def told(*reports, at_ms=10_000):
+    seen = Counted()
+    for one in reports:
+        seen.recorded([entry(one)], at_ms)
+    return seen
+
+
+ANSWERED = [asked(number=n, ended_ms=9100 - 100 * n) for n in range(40)]
+EARLY = sum(one.ended_ms < 8000 for one in ANSWERED)
+
+
+def test_an_answer_that_is_in_no_report_is_seen():
+    """What a node counted long before it last reported must be in the journal."""
+    told(report(EARLY)).check(ANSWERED, Weatherbook(), 20_000)
+    with crosses(7):
+        told(report(EARLY - 1)).check(ANSWERED, Weatherbook(), 20_000)
+
+
+def test_counters_are_cumulative_for_each_process_and_generation():
+    """A repeated report adds nothing, another cell does."""
+    parts = [report(EARLY - 5), report(EARLY - 5), report(3, generation=2), report(2, boot="c")]
+    told(*parts).check(ANSWERED, Weatherbook(), 20_000)
+    with crosses(7):
+        told(*parts[:3]).check(ANSWERED, Weatherbook(), 20_000)
+
+
+def test_a_node_that_died_may_have_taken_outcomes_with_it():
+    """No other one may."""
+    for where, excused in (("gateway-1", True), ("gateway-2", False), ("conductor", False)):
+        book = at_work(Fault(Kind.CRASH, 0, 9, where), 0, 9)
+        if excused:
+            told(report(0)).check(ANSWERED, book, 20_000)
+        else:
+            with crosses(7):
+                told(report(0)).check(ANSWERED, book, 20_000)
+
+
+def stamped(fact, at_ms, seq=1):
+    return Entry(seq=seq, at_ms=at_ms, wall_ms=0, fact=fact)
+
+
+def test_a_stamp_from_a_time_that_has_not_passed_is_seen():
+    """Observed time may lag behind, from each start of a conductor anew; it never leads."""
+    stamps, start = Stamps(), Started(term=1, boot="b", downtime_ms=0)
+    stamps.recorded([stamped(start, 0)], 0)
+    stamps.recorded([stamped(Reference(True, ""), 1000)], 1000 - 1)
+    stamps.recorded([stamped(start, 1000)], 9000)
+    stamps.recorded([stamped(Reference(True, ""), 1500)], 9600)
+    with crosses(11):
+        stamps.recorded([stamped(Reference(True, ""), 1700)], 9600)
