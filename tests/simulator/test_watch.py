@@ -24,7 +24,7 @@ from cutover.simulator.kernel.host import Host
 from cutover.simulator.kernel.run import run
 from cutover.simulator.watch.counted import Counted
 from cutover.simulator.watch.excuses import GRACE_MS, Weatherbook, touches_link, touches_route
-from cutover.simulator.watch.leadership import Leadership
+from cutover.simulator.watch.leadership import ON_DISK_MS, Leadership
 from cutover.simulator.watch.money import ON_THE_WAY_MS, Money
 from cutover.simulator.watch.promptness import WITHIN_MS, Promptness
 from cutover.simulator.watch.requests import check_answered
@@ -327,16 +327,27 @@ def test_a_term_that_was_had_before_is_seen(term):
 def test_a_node_that_goes_back_is_seen(term, generation):
     """To an older term or generation; a process without a table yet says nothing."""
     seen = Leadership()
-    seen.reported("gateway-1", "a", 1, 5)
-    seen.reported("gateway-1", "a", 2, 5)
-    seen.reported("gateway-1", "b", 0, 0)
-    seen.reported("gateway-1", "b", 2, 6)
-    seen.reported("gateway-2", "c", 1, 1)
+    seen.reported("gateway-1", "a", 1, 5, 0)
+    seen.reported("gateway-1", "a", 2, 5, 10)
+    seen.reported("gateway-1", "b", 0, 0, 20)
+    seen.reported("gateway-1", "b", 2, 6, 30)
+    seen.reported("gateway-2", "c", 1, 1, 40)
     if generation:
         with crosses(8):
-            seen.reported("gateway-1", "b", term, generation)
+            seen.reported("gateway-1", "b", term, generation, 50)
     else:
-        seen.reported("gateway-1", "b", term, generation)
+        seen.reported("gateway-1", "b", term, generation, 50)
+
+
+def test_a_table_that_died_before_it_was_on_the_disk_is_no_way_back():
+    """A successor may begin with the one before for a moment; a table of old it may not forget."""
+    seen = Leadership()
+    seen.reported("gateway-1", "a", 1, 5, 0)
+    seen.reported("gateway-1", "a", 2, 6, 10_000)
+    seen.reported("gateway-1", "b", 1, 5, 10_000 + ON_DISK_MS)
+    seen.reported("gateway-1", "b", 2, 6, 13_000)
+    with crosses(8):
+        seen.reported("gateway-1", "c", 1, 5, 13_001 + ON_DISK_MS)
 
 
 # lines 9 and 10, and the watcher

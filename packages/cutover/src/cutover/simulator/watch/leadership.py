@@ -4,10 +4,29 @@ And of line 9 what nodes show: a decision is durable before anybody goes by it.
 """
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from cutover.decision.fact import Entry
 from cutover.evidence.observation import Started
 from cutover.simulator.checkers.violation import never
+
+REMEMBERED: Final = 4
+ON_DISK_MS: Final = 1_500
+"""A table that raises nothing does not wait for a node's disk: a process that dies so soon after
+may leave the one before to its successor."""
+
+
+class _Said(NamedTuple):
+    """What a node has in force, and since when it says so."""
+
+    since_ms: int
+    boot: str
+    term: int
+    generation: int
+
+    def behind(self, before: "_Said") -> bool:
+        """Whether it is older than another."""
+        return self.term < before.term or self.generation < before.generation
 
 
 class Leadership:
@@ -16,7 +35,7 @@ class Leadership:
     def __init__(self) -> None:
         self._leader = ""
         self._term = 0
-        self._in_force: dict[str, tuple[str, int, int]] = {}
+        self._in_force: dict[str, list[_Said]] = {}
 
     def recorded(self, who: str, entries: Sequence[Entry]) -> None:
         """Entries were written.
@@ -44,7 +63,7 @@ class Leadership:
         text = f"{node} goes by table {generation}, the journal knows of {decided}"
         never(9, generation > decided, text)
 
-    def reported(self, node: str, boot: str, term: int, generation: int) -> None:
+    def reported(self, node: str, boot: str, term: int, generation: int, now_ms: int) -> None:
         """A node said what is in force.
 
         Raises:
@@ -52,8 +71,14 @@ class Leadership:
         """
         if not generation:
             return  # a process that has not put anything in force yet
-        before = self._in_force.get(node, ("", 0, 0))
-        back = term < before[1] or generation < before[2]
-        seen = f"term {term}, generation {generation}"
-        never(8, back, f"{node} went from {before} back to {seen}")
-        self._in_force[node] = (boot, term, generation)
+        said = _Said(now_ms, boot, term, generation)
+        kept = []
+        for before in self._in_force.get(node, []):
+            if said.behind(before):
+                lost = before.boot != boot and now_ms - before.since_ms <= ON_DISK_MS
+                never(8, not lost, f"{node} went from {before} back to {said}")
+            else:
+                kept.append(before)
+        if not kept or kept[-1][1:] != said[1:]:
+            kept.append(said)
+        self._in_force[node] = kept[-REMEMBERED:]

@@ -1,12 +1,11 @@
 """Everything that is checked while a simulation runs, put together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cutover.decision.fact import Entry
 from cutover.decision.fold import apply
 from cutover.decision.run import Run
-from cutover.decision.step import table_for
 from cutover.evidence.observation import Adopted
 from cutover.runbook.document import Runbook
 from cutover.simulator.checkers.violation import Violation, never
@@ -25,12 +24,19 @@ from cutover.simulator.world.clients import Asked
 from cutover.simulator.world.node import NodeProcess
 from cutover.simulator.world.world import Watch, World
 
+Told = Callable[[int, str], None]
+
+
+def nobody(_now_ms: int, _where: str) -> None:
+    """Hears where a run is, and does nothing about it."""
+
 
 class Watcher(Watch):
     """Checks every line of the design at every step; the first violation ends the simulation.
 
     Args:
         runbook: that is executed.
+        told: hears where the run is, with the simulated time, whenever it has come elsewhere.
 
     Attributes:
         entries: whole journal so far.
@@ -39,7 +45,7 @@ class Watcher(Watch):
         excused: requests that a fault cost their answer, once they have been counted.
     """
 
-    def __init__(self, runbook: Runbook) -> None:
+    def __init__(self, runbook: Runbook, told: Told = nobody) -> None:
         self.entries: list[Entry] = []
         self.run = Run(id="")
         self.book = Weatherbook()
@@ -53,6 +59,7 @@ class Watcher(Watch):
         self._money: Money | None = None
         self._secrets: list[bytes] = []
         self._lines = Lines()
+        self._told, self._where = told, ""
         self._counted = Counted()
         self._stamps = Stamps()
         self._nodes: Sequence[NodeProcess] = ()
@@ -83,8 +90,16 @@ class Watcher(Watch):
         except Violation as violation:
             self._violated(violation)
         if self._promptness is not None:
-            generation = table_for(self.runbook, self.run).generation
-            self._promptness.recorded(entries, generation)
+            self._promptness.recorded(entries, self.run.generation)
+        self._tell()
+
+    def _tell(self) -> None:
+        run = self.run
+        stage = self.runbook.stages[run.stage].name if run.stage >= 0 else ""
+        where = " ".join([run.phase, stage, *sorted(run.unlocked)]).strip()
+        if where != self._where:
+            self._where = where
+            self._told(current().now_ms(), where)
 
     def _fold(self, entry: Entry) -> None:
         if isinstance(entry.fact, Adopted) and not self.entries:
@@ -118,7 +133,7 @@ class Watcher(Watch):
     def reported(self, node: str, boot: str, term: int, generation: int) -> None:
         """A node said what is in force."""
         try:
-            self._leadership.reported(node, boot, term, generation)
+            self._leadership.reported(node, boot, term, generation, current().now_ms())
         except Violation as violation:
             self._violated(violation)
 
