@@ -82,3 +82,16 @@ def trusted(runbook: Runbook, run: Run, now_ms: int) -> bool:
     ):
         return False
     return view.trusted_at != NEVER and now_ms - view.trusted_at <= gate.max_age_ms
+
+
+def money_grant_ms(runbook: Runbook, run: Run, now_ms: int) -> int:
+    """How long whoever hears nothing more may go on sending payments to the candidate.
+
+    Milliseconds from now: until the newest trusted verdict is too old, 0 when there is none that
+    counts. The conductor closes money at the same moment; a gateway that is cut off from it must
+    do so by itself.
+    """
+    if not trusted(runbook, run, now_ms):
+        return 0
+    limit = runbook.attestation_gate().max_age_ms
+    return run.plane(runbook.candidate).trusted_at + limit - now_ms
