@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from cutover.decision.fact import Entry
 from cutover.decision.fold import apply
+from cutover.decision.kinds import Complete
 from cutover.decision.matrix import money_grant_ms, trusted
-from cutover.decision.run import NEVER, Run
+from cutover.decision.run import NEVER, Phase, Run
+from cutover.decision.step import table_for
 from cutover.evidence.observation import Attestation, Started, Verdict
 from cutover.runbook.gate import Evidence
 from cutover.runbook.load import load_text
@@ -100,3 +102,20 @@ def test_a_grant_ends_when_trust_does(verdict, evidence, trusted_at, now):
     if grant:
         assert trusted(PHASED, run, now + grant)
     assert not trusted(PHASED, run, now + grant + 1)
+
+
+def test_the_end_of_a_run_has_a_table_of_its_own_that_needs_no_conductor():
+    """The same routes under the next number, so that every node takes it."""
+    last = len(PHASED.stages) - 1
+    run = Run(id="run-1", term=1, phase=Phase.CHECKING, stage=last, generation=7)
+    done = apply(PHASED, run, Entry(1, 5, 0, Complete((), ())))
+    before, after_it = table_for(PHASED, run), table_for(PHASED, done)
+    assert (before.generation, before.leased) == (7, True)
+    assert (after_it.generation, after_it.leased) == (8, False)
+    assert after_it.routes == before.routes
+
+
+@pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.COMPLETE}))
+def test_no_other_table_lets_payments_go_on_alone(phase):
+    """Whatever the phase: only at its end nobody is left to watch the candidate."""
+    assert table_for(PHASED, Run(id="run-1", term=1, phase=phase, stage=0)).leased is True

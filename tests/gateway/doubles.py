@@ -201,13 +201,15 @@ class Conductor:
         return b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-def table(generation=1, *, share=0, term=1, run="run-1", active="hetzner", pay=0, refuse=()):
+def table(
+    generation=1, *, share=0, term=1, run="run-1", active="hetzner", pay=0, refuse=(), leased=True
+):
     routes = {intent: Route(share) for intent in Intent}
     for intent in (Intent.PAY, Intent.PLAN, Intent.UNKNOWN):
         routes[intent] = Route(pay, tuple(refuse), "payments are paused" if refuse else "")
     return RoutingTable(
         generation=generation, term=term, run=run, salt="salt", fallback="hetzner",
-        candidate="phala", active=active, stage="test", routes=routes,
+        candidate="phala", active=active, stage="test", routes=routes, leased=leased,
     )  # fmt: skip
 
 

@@ -187,6 +187,9 @@ def test_which_tables_a_node_puts_in_force(in_force, offered, verdict):
         (table(1), table(2, active="phala"), True),
         (table(1, active="phala"), table(2), False),
         (table(1), msgspec.structs.replace(table(2), fallback="phala", candidate="hetzner"), True),
+        (table(1), table(2, leased=False), True),
+        (table(1, leased=False), table(2, leased=False), False),
+        (table(1, leased=False), table(2), False),
     ],
 )
 def test_which_tables_raise_a_share(before, after, verdict):

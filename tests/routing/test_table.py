@@ -109,3 +109,17 @@ def test_a_table_survives_the_wire():
     """Encoded and decoded, a table is equal: it travels and rests on disk as JSON."""
     wire = msgspec.json.encode(GOOD)
     assert msgspec.json.decode(wire, type=RoutingTable) == GOOD
+
+
+@pytest.mark.parametrize("leased", [True, False])
+def test_a_table_is_the_same_after_the_wire(leased):
+    """Leased or not: a node's disk and the conductor's answer hold it whole."""
+    table = having(leased=leased)
+    assert msgspec.json.decode(msgspec.json.encode(table), type=RoutingTable) == table
+
+
+def test_a_table_that_does_not_say_so_is_leased():
+    """One that was kept by an older node never lets payments go on alone."""
+    told = msgspec.to_builtins(GOOD)
+    del told["leased"]
+    assert msgspec.convert(told, RoutingTable).leased is True

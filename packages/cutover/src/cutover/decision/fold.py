@@ -216,8 +216,10 @@ def _moved(runbook: Runbook, run: Run, entry: Entry, move: Move) -> Run:
             return _returned(runbook, run, entry, move)
         case Retry():
             return _again(run)
-        case BeginChecks() | Complete():
+        case BeginChecks():
             return replace(run, promote=None, live={})
+        case Complete():  # its table is another one: it needs no conductor any more
+            return replace(_rerouted(run, entry), promote=None, live={})
 
 
 def _returned(runbook: Runbook, run: Run, entry: Entry, move: Returned) -> Run:

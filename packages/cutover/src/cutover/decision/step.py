@@ -238,6 +238,7 @@ def table_for(runbook: Runbook, run: Run) -> RoutingTable:
         active=runbook.candidate if whole else runbook.fallback,
         stage=f"all on {runbook.fallback}" if back else runbook.stages[run.stage].name,
         routes=routes,
+        leased=run.phase is not Phase.COMPLETE,
     )
 
 

@@ -73,10 +73,15 @@ def judge(
 
 
 def raises(before: RoutingTable | None, after: RoutingTable) -> bool:
-    """Whether a table sends anything to the candidate that the one before it did not."""
+    """Whether a table sends anything to the candidate that the one before it did not.
+
+    One that lets payments go there without the conductor's word does, too.
+    """
     if before is None or (before.candidate, before.fallback) != (after.candidate, after.fallback):
         return True
     if after.active != before.active and after.active == after.candidate:
+        return True
+    if before.leased and not after.leased:
         return True
     return any(
         route.candidate_bp > before.routes[intent].candidate_bp

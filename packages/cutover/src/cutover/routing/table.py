@@ -43,6 +43,8 @@ class RoutingTable(msgspec.Struct, frozen=True):
         active: plane that gets what has no intent (webhooks).
         stage: name, for people.
         routes: one route for every intent.
+        leased: payments to the candidate need the conductor's word that they still may go there;
+            without it they are refused. Not so once the run is complete: nobody is left to say it.
     """
 
     generation: int
@@ -54,6 +56,7 @@ class RoutingTable(msgspec.Struct, frozen=True):
     active: str
     stage: str
     routes: dict[Intent, Route]
+    leased: bool = True
 
     def checked(self) -> Self:
         """Return itself if it may be put in force.
