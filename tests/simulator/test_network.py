@@ -353,10 +353,31 @@ def test_a_call_waits_out_a_cut_on_either_way():
     assert networked(play) == 1
 
 
-def test_good_weather_draws_no_chance_but_for_delays():
-    """So a fault changes nothing of what went before it."""
+def test_two_cuts_end_with_the_second():
+    """Lifting one changes nothing while another keeps the two apart."""
 
     async def play(network):
+        far, other = Served(network), Condition("*", "far", cut=True)
+        for condition in (CUT, other):
+            network.weather.add(condition)
+        network.weather.add(Condition("outside", "far", cut=True))
+        asking = asyncio.ensure_future(far.call())
+        await asyncio.sleep(1)
+        lift(network, other)
+        await asyncio.sleep(10)
+        assert far.runs == 0
+        lift(network, Condition("outside", "far", cut=True))
+        return await asking
+
+    assert networked(play) == 1
+
+
+def test_chance_is_only_asked_while_a_condition_needs_it():
+    """So a fault changes nothing of what went before it, or elsewhere."""
+
+    async def play(network):
+        network.weather.add(Condition("a", "b", slow_ms=1))
+        network.weather.add(Condition("a", "c", lose=0.5, copy=0.5, halve=0.5))
         state = network.weather._chance.getstate()
         one = network.weather.lost("a", "b"), network.weather.copied("a", "b")
         return one, network.weather.halved("a", "b"), network.weather._chance.getstate() == state

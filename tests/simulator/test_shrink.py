@@ -55,6 +55,19 @@ def test_the_number_of_tries_has_a_limit(schedule):
     assert still(least)
 
 
+def test_a_schedule_too_large_to_be_tried_out_is_given_back_as_it_is():
+    """At the limit it stops in the middle of a round, too."""
+    storm = tuple(Fault(Kind.CHAIN_DOWN, at, 900) for at in range(2 * TRIES_MAX))
+    tried = []
+
+    def still(one):
+        tried.append(one)
+        return one == storm
+
+    assert smallest(storm, still) == storm
+    assert len(tried) == TRIES_MAX
+
+
 def test_the_order_of_faults_is_kept():
     """A race that needs its order keeps it."""
     race = tuple(Fault(Kind.ORDER, 1000, detail=verb) for verb in ("hold", "retry", "abort"))
