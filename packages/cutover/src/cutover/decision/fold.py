@@ -216,10 +216,8 @@ def _moved(runbook: Runbook, run: Run, entry: Entry, move: Move) -> Run:
             return _returned(runbook, run, entry, move)
         case Retry():
             return _again(run)
-        case BeginChecks():
-            return replace(run, promote=None, live={})
-        case Complete():  # its table is another one: it needs no conductor any more
-            return replace(_rerouted(run, entry), promote=None, live={})
+        case BeginChecks() | Complete():
+            return _finishing(run, entry, move)
 
 
 def _returned(runbook: Runbook, run: Run, entry: Entry, move: Returned) -> Run:
@@ -268,6 +266,12 @@ def _opened(runbook: Runbook, run: Run) -> Run:
         promote=None,
         promote_expect="",
     )
+
+
+def _finishing(run: Run, entry: Entry, move: BeginChecks | Complete) -> Run:
+    if isinstance(move, Complete):  # its table is another one: it needs no conductor any more
+        run = _rerouted(run, entry)
+    return replace(run, promote=None, live={})
 
 
 def _incident(run: Run, entry: Entry, rule: str) -> Run:
