@@ -91,6 +91,7 @@ class ConductorProcess:
         if self.host is not None:
             return
         self.starts += 1
+        self.parts = None  # what the one before knew died with it
         self._stop = asyncio.Event()
         host = self.host = Host(self.name, self.starts)
         host.on_death(lambda: self._died(host))
