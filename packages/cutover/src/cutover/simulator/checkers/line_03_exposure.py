@@ -84,7 +84,10 @@ def _enough(did: str, what: str, most: int, need: int) -> None:
 
 
 def _reopened(runbook: Runbook, seen: Seen, before: Run, entry: Entry) -> None:
-    """Money is admitted again only while nothing is tripped and the candidate may take it."""
+    """Money is admitted again only while nothing is tripped and the planes may take it."""
+    if before.phase is not Phase.ABORTING:
+        sick = seen.streak(runbook.fallback).sick
+        never(3, sick, f"money reopened while {runbook.fallback} is sick")
     if before.phase not in (Phase.RUNNING, Phase.CHECKING):
         return
     found = judge_conditions(runbook, before, entry.at_ms)

@@ -41,10 +41,29 @@ def rest_04_rollback(runbook: Runbook, seen: Seen, run: Run, now_ms: int) -> Non
 
 
 def check_04_rollback(runbook: Runbook, seen: Seen, before: Run, entry: Entry, after: Run) -> None:
-    """The table of a rollback gives everything back."""
-    if isinstance(entry.fact, RollBack | AbortRun) and seen.table is not None:
+    """The table of a rollback gives everything back, and nothing is given back without a reason."""
+    move = entry.fact
+    if not isinstance(move, RollBack | AbortRun):
+        return
+    if seen.table is not None:
         kept = [i for i, route in seen.table.routes.items() if route.candidate_bp]
-        never(4, bool(kept), f"{type(entry.fact).__name__} leaves {kept} on {runbook.candidate}")
+        never(4, bool(kept), f"{type(move).__name__} leaves {kept} on {runbook.candidate}")
+    for condition in runbook.conditions:
+        if condition.name == move.rule:
+            off = entry.at_ms < seen.disarmed.get(move.rule, NEVER)
+            never(4, off, f"{type(move).__name__} by {move.rule}, which is disarmed")
+            held = _may_hold(runbook, seen, before, condition, entry.at_ms)
+            never(4, not held, f"{type(move).__name__} by {move.rule}, which does not hold")
+
+
+def _may_hold(runbook: Runbook, seen: Seen, before: Run, condition: Condition, now_ms: int) -> bool:
+    """Whether a condition can hold by the record; for payments the record is only a bound."""
+    if isinstance(condition, PaymentsFailed):
+        if before.unaccounted:
+            return True  # each of them counts as failed, and the record knows nothing of them
+        late = condition.window_ms + condition.window_ms // SLICES + 1
+        return any(p[2] for p in seen.payments if now_ms - p[0] < late)
+    return bool(_holds(runbook, seen, condition, now_ms))
 
 
 def _way_back(runbook: Runbook, seen: Seen, now_ms: int) -> bool:
