@@ -9,6 +9,7 @@ import typer
 
 from cutover.cli.options import Json, RunbookFile
 from cutover.cli.output import err, fail, grid, say, show_json
+from cutover.decision.words import span
 
 if TYPE_CHECKING:
     from cutover.simulator.faults import Schedule
@@ -51,6 +52,11 @@ def simulate(
     While faults happen, no line of the design may be crossed; once they have stopped, the run must
     come to an end that the runbook knows. A failing seed is printed with the smallest schedule of
     faults that still fails, as a file for `--faults`. Nothing outside this process is touched.
+
+    A runbook that looks at `/ready` every 5 s or more seldom is one for days. It is played with a
+    client's request a minute and a node's report each 10 s instead of several a second, and the
+    conductor asks the planes at its own port instead of in bytes of HTTP; nothing else is left
+    out. Where a single run is goes to stderr, with the simulated time.
     """
     from cutover.runbook.units import parse_duration  # noqa: PLC0415 - only this verb needs it
     from cutover.simulator.swarm import Job  # noqa: PLC0415 - a second that only this verb needs
@@ -79,7 +85,13 @@ def _one(job: "Job", seed: int, trace: Path | None, *, shrink: bool, json: bool)
     schedule = job.faults(seed, loaded)
     with _opened(trace) if trace is not None else nullcontext() as output:
         verdict = play(
-            loaded, seed, schedule, habits=job.habits(seed), output=output, until=job.until
+            loaded,
+            seed,
+            schedule,
+            habits=job.habits(seed),
+            output=output,
+            until=job.until,
+            told=_where,
         )
     least = _least(job, verdict) if verdict.line and shrink else ""
     if json:
@@ -89,6 +101,10 @@ def _one(job: "Job", seed: int, trace: Path | None, *, shrink: bool, json: bool)
             say(f"fault {fault}")
         _tell(verdict, least)
     raise typer.Exit(1 if verdict.line else 0)
+
+
+def _where(now_ms: int, where: str) -> None:
+    err.print(f"{span(now_ms)}: {where}")
 
 
 def _many(job: "Job", seeds: range, jobs: int, shrink: bool, json: bool) -> None:

@@ -58,7 +58,7 @@ class Nodes:
                     await self._submit(GatewaySilent(node, f"no report for {span(now - at)}"))
 
     def _until_silence(self) -> float:
-        """Seconds until a node could count as silent; one that is first heard later yet."""
+        """Seconds until a node could be silent; one that is first heard meanwhile is so later."""
         now = self._clock.now_ms()
         soonest = min(self._heard.values(), default=now)
         return max(1, soonest + self._silent_ms + 1 - now) / 1000

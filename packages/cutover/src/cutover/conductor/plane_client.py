@@ -102,8 +102,12 @@ async def _fetch(client: httpx.AsyncClient, method: str, url: str, **request: An
             raw += part
             if len(raw) > ANSWER_BYTES_MAX:
                 return Answer(None, error=f"answer of more than {ANSWER_BYTES_MAX} bytes")
-    text = raw[:DETAIL_CHARS_MAX].decode(errors="replace")
-    return Answer(response.status_code, _json(bytes(raw)), text)
+    return answered(response.status_code, bytes(raw))
+
+
+def answered(status: int, raw: bytes) -> Answer:
+    """What a whole answer says."""
+    return Answer(status, _json(raw), raw[:DETAIL_CHARS_MAX].decode(errors="replace"))
 
 
 def _json(raw: bytes) -> Any:

@@ -28,13 +28,17 @@ from cutover.simulator.kernel.loop import HangError, SimulationLoop
 from cutover.simulator.kernel.run import run
 from cutover.simulator.trace import Trace
 from cutover.simulator.watch.requests import check_answered
-from cutover.simulator.watch.watcher import Watcher
+from cutover.simulator.watch.watcher import Told, Watcher, nobody
 from cutover.simulator.world.clients import PATIENCE_SECONDS
 from cutover.simulator.world.world import Habits, World, secrets
 
 FIRST_TABLE_SECONDS: Final = 60.0
 LIVELY_SECONDS: Final = 1_200.0
 """After the last fault a run of a few minutes has so much simulated time to come to an end."""
+SOAKS_MAX: Final = 2
+"""A run of days has so many times what its stages soak."""
+LOOKS_AN_ATTENDANCE: Final = 4
+"""How often it is looked whether the run is over, each time that a person looks at it."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -73,7 +77,7 @@ LIVENESS, DEFECT, HANG = 13, 14, 15
 
 def simulate(
     runbook: Runbook, seed: int, schedule: Schedule, *, habits: Habits | None = None,
-    output: IO[bytes] | None = None, until: str = "",
+    output: IO[bytes] | None = None, until: str = "", told: Told = nobody,
 ) -> Verdict:  # fmt: skip
     """Play one simulation.
 
@@ -84,6 +88,7 @@ def simulate(
         habits: how the world is; None for the usual.
         output: where the trace is written.
         until: a phase or stage at which to end early.
+        told: hears where the run is, with the simulated time, whenever it has come elsewhere.
 
     Raises:
         ConfigurationError: the schedule names a place that the world has not got.
@@ -91,7 +96,8 @@ def simulate(
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
     try:
         with _hushed(), instrumented() if _in_workers(schedule) else contextlib.nullcontext():
-            return run(_simulate(runbook, seed, schedule, habits, output, until, folder))
+            watcher = Watcher(runbook, told)
+            return run(_simulate(watcher, seed, schedule, habits, output, until, folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -123,12 +129,12 @@ def _memory() -> str | None:
 
 
 async def _simulate(
-    runbook: Runbook, seed: int, schedule: Schedule, habits: Habits | None,
+    watcher: Watcher, seed: int, schedule: Schedule, habits: Habits | None,
     output: IO[bytes] | None, until: str, folder: Path,
 ) -> Verdict:  # fmt: skip
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimulationLoop)  # noqa: S101 - made above
-    watcher, trace = Watcher(runbook), Trace(output)
+    runbook, trace = watcher.runbook, Trace(output)
     world = World(loop, runbook, seed, folder, trace, habits or Habits(), watcher)
     check_places(schedule, world.places(), "the schedule")
     watcher.join(world, secrets(runbook))
@@ -171,7 +177,7 @@ async def _acts(world: World, watcher: Watcher, schedule: Schedule, until: str) 
     await _either(play(world, schedule), _arrived(watcher, until))
     if not until or not _is_at(watcher, until):
         attending = asyncio.ensure_future(world.operators.attend())
-        ended = await _ended(watcher, until)
+        ended = await _ended(world, watcher, until)
         attending.cancel()
     else:
         ended = True
@@ -184,7 +190,8 @@ async def _acts(world: World, watcher: Watcher, schedule: Schedule, until: str) 
     watcher.end(world.states())
     if not ended:
         status = status_of(world.runbook, watcher.run, watcher.run.at)
-        return LIVENESS, f"still {status.line()} {LIVELY_SECONDS:g} s after the last fault"
+        lively = f"{_lively_seconds(world.runbook):g} s after the last fault"
+        return LIVENESS, f"still {status.line()} {lively}"
     return 0, ""
 
 
@@ -216,13 +223,19 @@ async def _first_table(world: World) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _ended(watcher: Watcher, until: str) -> bool:
+async def _ended(world: World, watcher: Watcher, until: str) -> bool:
+    pace = world.habits.attend_every_ms / 1000 / LOOKS_AN_ATTENDANCE
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LIVELY_SECONDS):
+        async with asyncio.timeout(_lively_seconds(world.runbook)):
             while watcher.run.phase not in TERMINAL and not (until and _is_at(watcher, until)):  # noqa: ASYNC110 - no event tells
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(pace)
             return True
     return False
+
+
+def _lively_seconds(runbook: Runbook) -> float:
+    soak = sum(stage.soak.observed_ms for stage in runbook.stages)
+    return max(LIVELY_SECONDS, SOAKS_MAX * soak / 1000)
 
 
 async def _quiet(world: World) -> None:

@@ -4,8 +4,8 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
@@ -22,6 +22,14 @@ RUNS_A_PROCESS: Final = 400
 """After which a process is replaced: what killed processes left behind is given back with it."""
 
 HORIZON_MS: Final = 40_000
+
+SELDOM_MS: Final = 5_000
+"""Cadence of looks at `/ready` from which on a runbook is played with the habits of `DAYS`."""
+
+DAYS: Final = Habits(
+    request_every_ms=60_000, report_every_ms=10_000, attend_every_ms=60_000, idle_ms=500, wire=False
+)
+"""A world that lasts for days: few clients, and planes that the conductor asks at its own port."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Job:
     def habits(self, seed: int) -> Habits:
         """How the world of a seed is."""
         nodes = self.nodes or (2 if seed % 4 == 0 else 1)
+        if _takes_days(self.text, self.source):
+            return replace(DAYS, nodes=nodes)
         return Habits(nodes=nodes, request_every_ms=150)
 
     def faults(self, seed: int, runbook: Runbook) -> Schedule:
@@ -55,6 +65,12 @@ class Job:
             return self.schedule
         nodes = NODES[: self.habits(seed).nodes]
         return random_schedule(seed, self.horizon_ms, nodes, runbook.planes)
+
+
+@lru_cache
+def _takes_days(text: str, source: str) -> bool:
+    """Whether a runbook looks so seldom that it is made for days."""
+    return load_text(text, source).timing.readiness_every_ms >= SELDOM_MS
 
 
 class Tally(msgspec.Struct):

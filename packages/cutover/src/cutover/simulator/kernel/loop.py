@@ -9,13 +9,16 @@ that names who waits. Nothing in here knows the project: it is asyncio, with ano
 import asyncio
 import math
 import selectors
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
+from heapq import heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cutover.errors import CutoverError
-from cutover.simulator.kernel.host import HOST, Host, Killed
+from cutover.simulator.kernel.handle import HandleOfHost, TimerOfHost
+from cutover.simulator.kernel.host import HOST, Host
 
 if TYPE_CHECKING:
     from cutover.simulator.kernel.network import Network
@@ -73,41 +76,6 @@ def _place(task: "asyncio.Task[Any]") -> str:
     return f"{code.co_qualname} ({code.co_filename.rsplit('/', 1)[-1]}:{frames[-1].f_lineno})"
 
 
-class _OfHost:
-    """A callback that its host may hold or drop."""
-
-    __slots__ = ("_args", "_callback", "_context", "_host", "handle")
-
-    def __init__(
-        self,
-        host: Host,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        context: Context | None,
-    ) -> None:
-        self._host = host
-        self._context = copy_context() if context is None else context
-        self._callback = callback
-        self._args = args
-        self.handle: asyncio.Handle | None = None
-
-    def __call__(self) -> None:
-        host, handle = self._host, self.handle
-        if not host.alive or (handle is not None and handle.cancelled()):
-            return
-        if host.paused:
-            host.hold(self._late)
-            return
-        try:  # noqa: SIM105 - at every callback, `suppress` would cost more than what it calls
-            self._callback(*self._args)
-        except Killed:
-            pass  # it died in the middle of this
-
-    def _late(self) -> None:
-        """Queue it again; not at once, since what is held has an order."""
-        asyncio.get_running_loop().call_soon(self, context=self._context)
-
-
 class _Numbered(asyncio.Task[Any]):
     """A task whose place in a set does not depend on where it lies in memory.
 
@@ -134,6 +102,8 @@ class SimulationLoop(asyncio.SelectorEventLoop):
     """
 
     network: "Network"
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self) -> None:
         self.main: asyncio.Task[Any] | None = None
@@ -177,22 +147,33 @@ class SimulationLoop(asyncio.SelectorEventLoop):
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio's, on behalf of the context's host."""
-        host = HOST.get() if context is None else context.get(HOST)
-        if host is None or isinstance(callback, _OfHost):
+        if context is None:
+            context = copy_context()
+        host = context.get(HOST)
+        if host is None:
             return super().call_soon(callback, *args, context=context)
-        wrapped = _OfHost(host, callback, args, context)
-        wrapped.handle = super().call_soon(wrapped, context=context)
-        return wrapped.handle
+        handle = HandleOfHost(callback, args, self, context)
+        handle.host = host
+        self._ready.append(handle)
+        return handle
+
+    def again(self, handle: asyncio.Handle) -> None:
+        """Queue a callback that its host has held."""
+        self._ready.append(handle)
 
     def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio's, on behalf of the context's host."""
-        host = HOST.get() if context is None else context.get(HOST)
+        if context is None:
+            context = copy_context()
+        host = context.get(HOST)
         if host is None:
             return super().call_at(when, callback, *args, context=context)
-        wrapped = _OfHost(host, callback, args, context)
-        handle = wrapped.handle = super().call_at(when, wrapped, context=context)
+        handle = TimerOfHost(when, callback, args, self, context)
+        handle.host = host
+        heappush(self._scheduled, handle)
+        handle._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - as the base does
         return handle
 
     def run_in_executor(self, executor: Any, func: Any, *_: Any) -> Any:  # type: ignore[override]  # it refuses

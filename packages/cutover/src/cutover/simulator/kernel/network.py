@@ -145,6 +145,27 @@ class Network:
             raise ConnectionResetError(104, f"the answer of {name} was lost")
         return answer
 
+    async def ask(self, host: Host | None, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """As `call`, for what changes nothing there: nobody minds if it ends with who asked.
+
+        It is done by the caller's own task instead of one on the other host, and never twice.
+
+        Raises:
+            ConnectionRefusedError: nobody runs there.
+            ConnectionResetError: it died meanwhile, or the message was lost.
+        """
+        here = _here()
+        await self.pass_between(here, name)
+        if _gone(host):
+            raise ConnectionRefusedError(111, f"nobody listens at {name}")
+        if self.weather.lost(here, name):
+            raise ConnectionResetError(104, f"the request to {name} was lost")
+        answer = await ask()
+        await self.pass_between(name, here)
+        if _gone(host) or self.weather.lost(here, name):
+            raise ConnectionResetError(104, f"{name} closed the connection, or its answer was lost")
+        return answer
+
     async def _on(self, host: Host, name: str, ask: Callable[[], Awaitable[T]]) -> T:
         done: asyncio.Future[T] = self.loop.create_future()
 
@@ -172,6 +193,10 @@ async def _alone(ask: Callable[[], Awaitable[Any]]) -> None:
     # Nobody asked for a copy, so nobody hears how it ended.
     with contextlib.suppress(Exception):
         await ask()
+
+
+def _gone(host: Host | None) -> bool:
+    return host is None or not host.alive
 
 
 def _here() -> str:

@@ -17,6 +17,8 @@ TEXTS: Final = (
     (Intent.CREATE, "create acme/tool"),
     (Intent.PAY, "pay 0.01 USDC to acme/tool"),
 )
+HANG_UP_MS: Final = 5_000
+"""Clients that ask less often than this keep no connection from one request to the next."""
 PATIENCE_SECONDS: Final = 70.0
 """Longer than any deadline of the gateway: a client always hears how its request ended."""
 
@@ -75,7 +77,7 @@ class Clients:
         self._nodes = nodes
         self._key = key
         self._chance = chance
-        self._every = every_ms / 1000
+        self._every, self._stays = every_ms / 1000, every_ms < HANG_UP_MS
         self._connected: dict[str, Caller] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -118,8 +120,10 @@ class Clients:
         else:
             one.status, one.plane = reply.status, reply.headers.get("x-cutover-plane", "")
             one.code = _code(reply.body) if reply.status != 200 else ""
-            if caller.usable:
+            if caller.usable and self._stays:
                 self._connected[one.node] = caller
+            else:
+                caller.close()
         one.ended_ms = self._loop.now_ms()
 
     async def _caller(self, node: str) -> Caller:

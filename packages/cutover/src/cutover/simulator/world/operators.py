@@ -38,16 +38,19 @@ class Operators:
         conductors: that they may reach.
         runbook: names of rules and stages.
         say: adds a line to the trace.
+        look_seconds: how often the attendant looks.
     """
 
     def __init__(
-        self, network: Network, conductors: Sequence[ConductorProcess], runbook: Runbook, say: Say
-    ) -> None:
+        self, network: Network, conductors: Sequence[ConductorProcess], runbook: Runbook, say: Say,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:  # fmt: skip
         self._network = network
         self._conductors = conductors
         self._runbook = runbook
         self._say = say
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._look_seconds = look_seconds
         self._given = 0
 
     def give(self, verb: str, actor: str) -> None:
@@ -61,7 +64,7 @@ class Operators:
     async def attend(self) -> None:
         """Put right, again and again, what a person has to put right."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             run = self._run()
             for verb in needed(run) if run is not None else ():
                 await self._give(verb, "attendant")

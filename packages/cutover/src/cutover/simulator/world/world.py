@@ -13,9 +13,10 @@ from cutover.conductor.assembly import Outside
 from cutover.conductor.cleanse import Cleanser
 from cutover.conductor.config import GatewayAccess
 from cutover.conductor.plane_client import HttpPlane
+from cutover.conductor.ports import PlaneClient
 from cutover.decision.fact import Entry
 from cutover.decision.run import Run
-from cutover.gateway.config import GatewayConfig, PlaneEndpoint
+from cutover.gateway.config import GatewayConfig, Limits, PlaneEndpoint
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import Intent
 from cutover.simulator.faults import Fault, Kind
@@ -35,6 +36,7 @@ from cutover.simulator.world.link import SimulatedLink
 from cutover.simulator.world.node import NodeProcess
 from cutover.simulator.world.operators import Operators
 from cutover.simulator.world.plane import Plane, Secrets
+from cutover.simulator.world.port import PortPlane
 from cutover.simulator.world.reference import SimulatedReference
 from cutover.simulator.world.tee import SimulatedTee
 
@@ -59,11 +61,17 @@ class Habits:
         nodes: gateway nodes.
         request_every_ms: mean time between two clients' requests.
         report_every_ms: pace of a node's reports.
+        attend_every_ms: how often a person looks whether something has to be put right.
+        idle_ms: after which a node lets go of a plane's connection that nobody used.
+        wire: whether the conductor asks the planes in bytes of HTTP; otherwise at its own port.
     """
 
     nodes: int = 2
     request_every_ms: int = 100
     report_every_ms: int = 1_000
+    attend_every_ms: int = 2_000
+    idle_ms: int = 3_000
+    wire: bool = True
 
 
 class Watch:
@@ -100,6 +108,7 @@ class World:
         habits: Habits, watch: Watch,
     ) -> None:  # fmt: skip
         self.loop, self.runbook, self.trace, self.watch = loop, runbook, trace, watch
+        self.habits = habits
         self._seed = seed
         self.clock = SimulatedClock(loop)
         self.network = loop.network = Network(loop, Weather(self.chance("weather")))
@@ -116,8 +125,9 @@ class World:
         every = habits.request_every_ms
         self.clients = Clients(loop, names, CLIENT_KEY, self.chance("clients"), every)
         self._ids = {name: self.fresh(name) for name in CONDUCTORS}
-        self.operators = Operators(self.network, self.conductors, runbook, self.say)
-        self._http = client(loop)
+        attend_s = habits.attend_every_ms / 1000
+        self.operators = Operators(self.network, self.conductors, runbook, self.say, attend_s)
+        self._http, self._wire = client(loop), habits.wire
         self._crash_at: dict[tuple[str, str], int] = {}
         self._writer, self._seq = "", 0
 
@@ -246,6 +256,7 @@ class World:
             planes={p: PlaneEndpoint(f"http://{p}:80", _key(p)) for p in self.planes},
             conductor_url="http://conductor", gateway_token="none",  # noqa: S106 - the link is simulated
             state_dir=folder / name, report_every_ms=habits.report_every_ms, loop="asyncio",
+            limits=Limits(idle_seconds=habits.idle_ms / 1000),
         )  # fmt: skip
         chance = self.chance(f"link of {name}")
 
@@ -254,15 +265,20 @@ class World:
 
         return NodeProcess(config, link, self.clock, self.fresh(name), self.say)
 
+    def _asked(self, name: str, key: str) -> PlaneClient:
+        """How a conductor asks a plane."""
+        if self._wire:
+            return HttpPlane(name, f"http://{name}:80", key, self._http)
+        return PortPlane(self.planes[name], key, self.network)
+
     def _outside(self, name: str) -> Outside:
         keys = {plane: _key(plane) for plane in self.planes}
-        planes = [HttpPlane(n, f"http://{n}:80", keys[n], self._http) for n in self.runbook.planes]
         access = GatewayAccess(f"http://{self.nodes[0].name}:80", CLIENT_KEY, WEBHOOK_SECRET)
         return Outside(
             clock=self.clock,
-            suspended_ms=lambda: 0,
+            suspended_ms=None,
             fresh=self._ids[name],
-            planes=planes,
+            planes=[self._asked(plane, key) for plane, key in keys.items()],
             attester=self.tee,
             reference=self.reference,
             chain=self.chain,
