@@ -3,12 +3,12 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cutover.runbook.finding import Fault, Loc
@@ -52,13 +52,33 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise NotTomlError(int(found["line"]), found["what"]) from error
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
 def read_shape(values: Mapping[str, Any]) -> Document | list[Fault]:
     """The document, or every fault of its shape."""
+    return read_model(Document, _schema, values, "a runbook")
+
+
+def read_model(
+    model: type[_Model],
+    schema: Callable[[], Mapping[str, Any]],
+    values: Mapping[str, Any],
+    kind: str,
+) -> _Model | list[Fault]:
+    """An operator's document of some kind, or every fault of its shape.
+
+    Args:
+        model: the document's shape; every field has a description.
+        schema: its JSON Schema, asked for only where there is something to explain.
+        values: what the text holds.
+        kind: what the document is called.
+    """
     try:
-        return Document.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        schema = _schema()
-        return [_fault(schema, values, details) for details in error.errors(include_url=False)]
+        known = schema()
+        return [_fault(known, values, one, kind) for one in error.errors(include_url=False)]
 
 
 @cache
@@ -67,14 +87,16 @@ def _schema() -> Mapping[str, Any]:
     return json_schema()
 
 
-def _fault(schema: Mapping[str, Any], values: Mapping[str, Any], details: ErrorDetails) -> Fault:
+def _fault(
+    schema: Mapping[str, Any], values: Mapping[str, Any], details: ErrorDetails, kind: str
+) -> Fault:
     loc = _place(values, details["loc"])
     ctx = details.get("ctx", {})
     node = _node(schema, details["loc"])
     match details["type"]:
         case "missing":
             what = f"`{loc[-1]}`: {node.get('description', 'a value')}"
-            return Fault(loc, "nothing", f"{what} (a runbook has no hidden defaults)")
+            return Fault(loc, "nothing", f"{what} ({kind} has no hidden defaults)")
         case "extra_forbidden":
             known = list(_node(schema, details["loc"][:-1]).get("properties", {}))
             return Fault(loc, f"the unknown key `{loc[-1]}`", _one_of(str(loc[-1]), known))
