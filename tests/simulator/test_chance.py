@@ -12,7 +12,7 @@ from cutover.simulator.world.world import NODES
 
 PLANES = ("hetzner", "phala")
 HORIZON_MS = 40_000
-SEEDS = range(2000)
+SEEDS = range(1000)
 
 
 @pytest.fixture(scope="module")

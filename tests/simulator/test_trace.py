@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cutover.evidence.observation import Readiness
@@ -18,6 +18,7 @@ JSON = st.recursive(
 LINES = st.lists(st.tuples(st.integers(0, 2**50), st.text(), st.text(), JSON), max_size=100)
 
 
+@settings(max_examples=40)
 @given(LINES)
 def test_a_trace_is_one_json_array_a_line_and_the_digest_is_of_the_file(lines):
     """Written or not, its digest and its last lines are the same."""
