@@ -17,7 +17,7 @@ from cutover.attestation.policy import Policy
 from cutover.attestation.quote import Quote
 from cutover.attestation.statement import Statement
 from cutover.attestation.strict import canonical_json
-from cutover.attestation.verdict import Reason, Verification, amounts_to
+from cutover.attestation.verdict import Verification, amounts_to
 from cutover.evidence.observation import Verdict
 
 EVIDENCE_SECONDS: Final = 900

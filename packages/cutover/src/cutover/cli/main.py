@@ -8,6 +8,7 @@ import typer
 from cutover import __version__
 from cutover.cli import (
     archive,
+    attest,
     conformance,
     demo,
     explain,
@@ -68,7 +69,7 @@ def _common(
 
 for module in (
     demo, run, gateway, lint, schema, status, explain, orders, verify_log, postcheck, archive,
-    simulate, replay, whatif, conformance,
+    simulate, replay, whatif, conformance, attest,
 ):  # fmt: skip
     module.register(app)
 
