@@ -5,14 +5,15 @@ import asyncio
 import msgspec
 import pytest
 
-from conductor.doubles import engine
+from conductor.doubles import DEMO, engine, verdict
+from cutover.conductor import desk
 from cutover.conductor.desk import Desk, UnreadableError
 from cutover.conductor.loop import ClosedError, Loop
 from cutover.conductor.nodes import Nodes
 from cutover.decision.command import AbortOrder
 from cutover.evidence import wire
-from cutover.evidence.observation import GatewayReport, Started
-from cutover.evidence.wire import NodeReport, key_proof
+from cutover.evidence.observation import GatewayReport, Started, Verdict
+from cutover.evidence.wire import Grant, NodeReport, key_proof
 from virtual import run
 
 KEYS = {"hetzner": "key-h", "phala": "key-p"}
@@ -22,8 +23,9 @@ class World:
     """A desk over a working loop, in virtual time."""
 
     def __init__(self):
-        heart, self.memory, _ = engine()
-        self.loop = Loop(heart, 500, lambda _: None)
+        heart, self.memory, self.ticks = engine()
+        self.slept = 0
+        self.loop = Loop(heart, 500, lambda _: None, suspended_ms=lambda: self.slept)
         self.loop.begin([Started(1, "b1", 0)])
         self.desk = Desk(self.loop, Nodes(heart._clock, 3_000, self.loop.submit, ()), KEYS)
 
@@ -111,6 +113,51 @@ def test_a_report_is_durable_when_it_was_taken():
         assert [seen.keys_match for seen in world.reports()] == [True, False]
 
     world.play(told())
+
+
+MAX_AGE = DEMO.attestation_gate().max_age_ms
+
+
+def test_a_report_is_answered_with_how_long_money_may_go_on():
+    """The rest of the newest trusted verdict's age, said by whom; nothing before one is there."""
+    world = World()
+
+    async def told():
+        grants = [await world.desk.report(said())]
+        await world.loop.submit(verdict())
+        for _ in range(2):  # the second says nothing new, and is answered all the same
+            world.ticks.ms += 3_000
+            grants.append(await world.desk.report(said()))
+        await world.loop.submit(verdict(Verdict.DEGRADED))
+        return [*grants, await world.desk.report(said())]
+
+    left = [0, MAX_AGE - 3_000, MAX_AGE - 6_000, 0]
+    assert world.play(told()) == [Grant("run-1", 1, ms) for ms in left]
+
+
+def test_after_a_sleep_of_the_machine_nothing_is_granted_for_what_was_before_it():
+    """Observed time stood still meanwhile; the answer does not wait for the loop to notice."""
+    world = World()
+
+    async def told():
+        await world.desk.report(said())
+        await world.loop.submit(verdict())
+        world.slept = 8 * 3_600_000
+        return await world.desk.report(said())
+
+    assert world.play(told()) == Grant("run-1", 2, 0)
+
+
+def test_no_grant_is_longer_than_the_wire_takes(monkeypatch):
+    """However old a runbook lets verdicts become."""
+    monkeypatch.setattr(desk, "GRANT_MS_MAX", 4_000)
+    world = World()
+
+    async def told():
+        await world.loop.submit(verdict())
+        return await world.desk.report(said())
+
+    assert world.play(told()).money_ms == 4_000
 
 
 @pytest.mark.parametrize(

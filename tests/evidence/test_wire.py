@@ -5,8 +5,10 @@ import pytest
 
 from cutover.evidence.outcome import Conversations, Count, Outcome
 from cutover.evidence.wire import (
+    GRANT_MS_MAX,
     REFUSED_CHARS_MAX,
     REPORT_BYTES_MAX,
+    Grant,
     NodeReport,
     key_proof,
     parse_report,
@@ -142,3 +144,19 @@ def test_payments_in_flight_are_told_and_bounded():
     assert parse_report(msgspec.json.encode(body), KEYS).money_in_flight == 0
     with pytest.raises(msgspec.ValidationError, match="money_in_flight"):
         parse_report(report(money_in_flight=-1), KEYS)
+
+
+@pytest.mark.parametrize("money_ms", [0, 1, GRANT_MS_MAX])
+def test_a_grant_within_its_bounds_is_one(money_ms):
+    """Nothing and a whole day are the edges."""
+    grant = Grant("run-1", 1, money_ms)
+    assert grant.checked() is grant
+
+
+@pytest.mark.parametrize(
+    ("term", "money_ms"), [(1, -1), (1, GRANT_MS_MAX + 1), (0, 5), (-1, 5), (10**9 + 1, 5)]
+)
+def test_a_grant_beyond_its_bounds_is_none(term, money_ms):
+    """No conductor says so."""
+    with pytest.raises(msgspec.ValidationError, match="expected"):
+        Grant("run-1", term, money_ms).checked()

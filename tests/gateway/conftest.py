@@ -2,6 +2,7 @@
 
 import pytest
 
+from cutover.runbook.intent import Intent
 from gateway.doubles import Conductor, Node, Plane, Raw, config, table, until
 
 
@@ -30,6 +31,9 @@ class World:
             and last.term == new.term,
             what=f"generation {new.generation}",
         )  # fmt: skip
+        if new.routes[Intent.PAY].candidate_bp:  # its acknowledgement must be there, too
+            said = len(self.conductor.reports)
+            await until(lambda: len(self.conductor.reports) > said, what="one more report")
 
     async def client(self, node):
         client = await Raw.open(node.url)

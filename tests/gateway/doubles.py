@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from cutover.evidence.wire import NodeReport
+from cutover.evidence.wire import Grant, NodeReport
 from cutover.gateway.config import GatewayConfig, Limits, PlaneEndpoint, to_json
 from cutover.routing.table import Route, RoutingTable
 from cutover.runbook.intent import Intent
@@ -131,6 +131,8 @@ class Conductor:
         self.offer_always = False  # a conductor that does not look at what the node has
         self.reports = []
         self.refuse_reports = 0
+        self.money_ms = 60_000
+        self.grant = None  # what it answers to reports instead of a grant, bytes
         self.server = None
         self.port = 0
         self.changed = asyncio.Event()
@@ -181,7 +183,11 @@ class Conductor:
             self.refuse_reports -= 1
             return b"HTTP/1.1 500 no\r\ncontent-length: 0\r\n\r\n"
         self.reports.append((time.monotonic(), msgspec.json.decode(body, type=NodeReport)))
-        return b"HTTP/1.1 204 No Content\r\n\r\n"
+        if self.grant is not None:
+            return whole(self.grant)
+        table = self.table
+        granted = Grant(table.run if table else "", table.term if table else 1, self.money_ms)
+        return whole(msgspec.json.encode(granted))
 
     async def _table(self, line):
         query = dict(pair.split("=") for pair in line.split()[1].partition("?")[2].split("&"))

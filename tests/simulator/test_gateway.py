@@ -13,6 +13,7 @@ import pytest
 from cutover import crashpoint
 from cutover.errors import ConfigurationError
 from cutover.evidence.outcome import Outcome
+from cutover.evidence.wire import Grant
 from cutover.gateway.config import GatewayConfig, Limits, PlaneEndpoint
 from cutover.gateway.crashing import instrumented
 from cutover.gateway.link import LinkError
@@ -55,6 +56,7 @@ class Conductor:
 
     def __init__(self):
         self.table, self.reports, self.away, self.closed = None, [], False, 0
+        self.money_ms = 60_000
         self.changed = asyncio.Event()
 
     async def newer_table(self, node, has):
@@ -73,6 +75,8 @@ class Conductor:
         if self.away:
             raise LinkError("nobody there")
         self.reports.append(report)
+        table = self.table
+        return Grant(table.run if table else "", table.term if table else 1, self.money_ms)
 
     async def close(self):
         self.closed += 1

@@ -9,6 +9,8 @@ downtime moves them (design: lines never crossed, 11).
 import time
 from typing import Protocol
 
+_ELAPSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """What the shells need to know about time."""
@@ -32,6 +34,18 @@ class SystemClock:
     def monotonic_ms(self) -> int:
         """Milliseconds since an arbitrary moment; never goes back within one process."""
         return time.monotonic_ns() // 1_000_000
+
+
+class ElapsedClock(SystemClock):
+    """The machine's clocks; the monotonic one goes on while the machine sleeps (on Linux).
+
+    For what must not last longer because nobody was awake. All processes of a machine read the
+    same.
+    """
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds since the machine's start; never goes back."""
+        return time.clock_gettime_ns(_ELAPSED) // 1_000_000
 
 
 class ObservedClock:

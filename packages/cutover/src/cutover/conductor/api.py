@@ -101,8 +101,7 @@ def _gateway_routes(api: FastAPI, desk: Desk, tokens: Tokens) -> None:
 
     @api.post("/v1/report", dependencies=gateway)
     async def report(request: Request) -> Response:
-        await desk.report(await _bounded(request, REPORT_BYTES_MAX))
-        return Response(status_code=204)
+        return _json(await desk.report(await _bounded(request, REPORT_BYTES_MAX)))
 
 
 async def _table_served() -> None:

@@ -13,7 +13,13 @@ from cutover.conductor.loop import Loop
 from cutover.conductor.nodes import Nodes
 from cutover.crashpoint import crashpoint
 from cutover.errors import CutoverError
-from cutover.evidence.wire import NODE_PATTERN, TABLE_WAIT_MS_MAX, parse_report
+from cutover.evidence.wire import (
+    GRANT_MS_MAX,
+    NODE_PATTERN,
+    TABLE_WAIT_MS_MAX,
+    Grant,
+    parse_report,
+)
 from cutover.routing.table import RoutingTable
 
 RUN_CHARS_MAX: Final = 64
@@ -62,16 +68,23 @@ class Desk:
         crashpoint("table.serve.before")
         return table
 
-    async def report(self, body: bytes) -> None:
+    async def report(self, body: bytes) -> Grant:
         """Take a NodeReport in JSON; returns once whatever it says anew is durable.
+
+        Returns:
+            How long the node may go on with payments to the candidate, from now.
 
         Raises:
             UnreadableError: it is no report, or says what no node can.
             DefectError: no rule can fold it.
             ClosedError: it was not journaled, and will not be.
+            JournalError: the journal cannot be written.
         """
         try:
             seen = parse_report(body, self._keys)
         except UNREADABLE as error:
             raise UnreadableError(f"not a report: {error}") from error
         await self._nodes.reported(seen)
+        money_ms = min(self._loop.money_grant_ms(), GRANT_MS_MAX)
+        run = self._loop.engine.run
+        return Grant(run.id, max(1, run.term), money_ms)

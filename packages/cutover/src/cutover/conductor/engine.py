@@ -15,6 +15,7 @@ from cutover.decision.command import Command
 from cutover.decision.course import Course
 from cutover.decision.fact import Entry, Fact
 from cutover.decision.kinds import Decision, Hold
+from cutover.decision.matrix import money_grant_ms
 from cutover.decision.orders import refusal
 from cutover.decision.run import Run
 from cutover.decision.status import Explanation, Status, explain, status_of
@@ -144,6 +145,10 @@ class Engine:
     def status(self) -> Status:
         """How the run stands."""
         return status_of(self.runbook, self.run, self.now_ms())
+
+    def money_grant_ms(self) -> int:
+        """How long whoever hears nothing more may go on with payments to the candidate."""
+        return money_grant_ms(self.runbook, self.run, self.now_ms())
 
     def explain(self) -> Explanation:
         """Why it stands there."""

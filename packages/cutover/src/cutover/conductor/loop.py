@@ -106,6 +106,15 @@ class Loop:
         crashpoint("order.answer.before")
         return refused
 
+    def money_grant_ms(self) -> int:
+        """As the engine says; after a sleep of the machine it does not go by what was before it.
+
+        Raises:
+            JournalError: that it slept cannot be written.
+        """
+        self._look_again()
+        return self.engine.money_grant_ms()
+
     def begin(self, facts: Sequence[Fact]) -> None:
         """Journal the first or the last facts of an incarnation, with nothing in between."""
         self._tell(self.engine.advance(facts))

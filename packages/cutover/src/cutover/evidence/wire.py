@@ -1,7 +1,7 @@
 """What a gateway node and the conductor say to each other, as it stands on the wire (JSON).
 
     GET  /v1/table?node=N&run=R&term=T&generation=G&wait_ms=W   another table, or 204 when none came
-    POST /v1/report                                       a NodeReport; answered 204
+    POST /v1/report                                       a NodeReport; answered with a Grant
 
 Both carry `Authorization: Bearer <gateway token>`. Key proofs let the conductor see that a node
 holds the very keys it was told to use, without a key or a plain hash of one leaving the node.
@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection, Iterator
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -26,6 +26,9 @@ COUNT_MAX: Final = 1 << 53
 NUMBER_MAX: Final = 10**9
 """Of a term or a generation."""
 REFUSED_CHARS_MAX: Final = 500
+GRANT_MS_MAX: Final = 86_400_000
+"""A day: no verdict is good for longer without anybody looking."""
+GRANT_BYTES_MAX: Final = 4 * 1024
 
 _NODE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BOOT: Final = re.compile(r"[0-9a-f]{1,32}")
@@ -50,6 +53,36 @@ class NodeReport(msgspec.Struct, frozen=True):
     conversations: tuple[Conversations, ...]
     key_proofs: dict[str, str]
     money_in_flight: int = 0
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What a report is answered with: how long the node may send payments to the candidate.
+
+    The newest answer replaces the one before it, be it shorter or longer. A node counts from the
+    moment at which it sent the report, and heeds nobody but the conductor of its table's run, of
+    no older term than the table.
+
+    Attributes:
+        run: identity of the conductor's run.
+        term: the conductor's incarnation.
+        money_ms: milliseconds, 0 to GRANT_MS_MAX; 0 pauses payments at once.
+    """
+
+    run: str
+    term: int
+    money_ms: int
+
+    def checked(self) -> Self:
+        """Return itself if a conductor can have said it.
+
+        Raises:
+            msgspec.ValidationError: a number is out of its bounds.
+        """
+        if not 0 <= self.money_ms <= GRANT_MS_MAX:
+            raise msgspec.ValidationError(f"money_ms {self.money_ms}, expected 0 to {GRANT_MS_MAX}")
+        if not 1 <= self.term <= NUMBER_MAX:
+            raise msgspec.ValidationError(f"term {self.term}, expected 1 to {NUMBER_MAX}")
+        return self
 
 
 def key_proof(key: str, boot: str) -> str:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from cutover.evidence.outcome import Outcome
-from cutover.gateway.answers import RETRY_SECONDS, encode, error_answer, error_body, json_answer
+from cutover.gateway.answers import (
+    PAUSED,
+    RETRY_SECONDS,
+    encode,
+    error_answer,
+    error_body,
+    json_answer,
+)
 from cutover.gateway.asked import AgentBody, UnreadableError, read_agent
 from cutover.gateway.exchange import Exchange, IntentExchange, fate
 from cutover.gateway.message import Answer, Request
@@ -60,7 +67,8 @@ class AgentExchange(IntentExchange):
         status, text, code = fate(outcome, self._pool.name, detail, self._intent)
         if outcome is Outcome.NOT_SENT:
             status = 503
-        return error_answer(status, text, code, self.signature() + close)
+        paused = PAUSED if outcome is Outcome.REFUSED else b""
+        return error_answer(status, text, code, self.signature() + paused + close)
 
     def _frame(self, text: str) -> dict[str, object]:
         return {

@@ -16,6 +16,8 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 JSON: Final = b"content-type: application/json\r\n"
 RETRY_SECONDS: Final = 5
 PAUSED_RETRY_SECONDS: Final = 60
+PAUSED: Final = b"retry-after: %d\r\n" % PAUSED_RETRY_SECONDS
+"""Header lines of an answer that refuses a payment for now."""
 
 
 def status_line(status: int) -> bytes:

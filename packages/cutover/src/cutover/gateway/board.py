@@ -10,7 +10,7 @@ from cutover.clock import Clock
 from cutover.gateway.config import GatewayConfig
 from cutover.gateway.heads import Heads
 from cutover.gateway.message import Request
-from cutover.gateway.page import ALIVE, IN_FLIGHT, VERSION, Page
+from cutover.gateway.page import ALIVE, IN_FLIGHT, MONEY_UNTIL, VERSION, Page
 from cutover.gateway.pool import PlanePool
 from cutover.gateway.standing import Standing
 from cutover.gateway.tally import Tally
@@ -33,7 +33,7 @@ class Board:
         page: shared with the supervisor.
         worker: number of its block in the page.
         loop: that its connections live on.
-        clock: for what people read.
+        clock: the machine's, as the supervisor reads it: a lease is judged by it.
         ids_prefix: begins each request id that is given here; no other worker's may be the same.
 
     Attributes:
@@ -98,6 +98,10 @@ class Board:
         self._standing = Standing(version, table, self.pools)
         self._version = version
         self.tally.adopt(version)
+
+    def lapsed(self) -> bool:
+        """Whether the conductor's word, which lets payments go to the candidate, holds no more."""
+        return self.clock.monotonic_ms() >= self._words[MONEY_UNTIL]
 
     def admits(self, key: bytes | None) -> bool:
         """Whether a client's key is one of ours; each is compared, in constant time."""

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from cutover.evidence.outcome import Outcome
-from cutover.gateway.answers import JSON, error_answer, status_line
+from cutover.gateway.answers import JSON, PAUSED, error_answer, status_line
 from cutover.gateway.heads import HEAD_END
 from cutover.gateway.outcomes import outcome_of
 from cutover.gateway.page import OUTCOME_INDEX
@@ -95,6 +95,10 @@ class Exchange(ABC):
         elif not self._pool.connect(self):
             self.shed(f"all connections to {self._pool.name} are busy")
 
+    def lapsed(self) -> bool:
+        """Whether it may not be sent any more, however it was when its connection was asked for."""
+        return False
+
     # from the pool
 
     def connected(self, upstream: "Upstream") -> None:
@@ -103,6 +107,9 @@ class Exchange(ABC):
             self._pool.give_back(upstream)
         elif not upstream.usable():
             self.unreachable("it closed the connection at once")
+        elif self.lapsed():
+            self._pool.give_back(upstream)
+            self._end(Outcome.REFUSED, "")
         else:
             self._send(upstream)
 
@@ -218,6 +225,10 @@ class IntentExchange(Exchange):
         """Whether it was sent and may move money."""
         return self._way.money and self._upstream is not None
 
+    def lapsed(self) -> bool:
+        """A payment to the candidate, and the conductor's word has run out while it waited."""
+        return self._way.leased and self._board.lapsed()
+
     def sending(self) -> None:
         """Whoever wants to know what the candidate may still pay sees it from now on."""
         if self._way.exposed:
@@ -240,7 +251,8 @@ class IntentExchange(Exchange):
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
         """Say what is known about the request's fate."""
         status, text, code = fate(outcome, self._pool.name, detail, self._intent)
-        return error_answer(status, text, code, self.signature() + close)
+        paused = PAUSED if outcome is Outcome.REFUSED else b""
+        return error_answer(status, text, code, self.signature() + paused + close)
 
     def settle(self, outcome: Outcome) -> None:
         """Count it."""
@@ -271,10 +283,20 @@ def _opening(answer: "Answer", length: int) -> bytes:
     )  # fmt: skip
 
 
+def lapse(plane: str) -> str:
+    """What a client is told when nobody vouches for the candidate any more."""
+    return (
+        f"payments are paused: this gateway has not heard lately that {plane} is attested; "
+        "nothing was sent, ask again later with the same idempotency key"
+    )
+
+
 def fate(outcome: Outcome, plane: str, detail: str, intent: Intent) -> tuple[int, str, str]:
     """Status, text and code for a request that got no answer."""
     if outcome is Outcome.NOT_SENT:
         return 502, f"not sent: {plane} was not reached ({detail}); it may be repeated", "not_sent"
+    if outcome is Outcome.REFUSED:
+        return 503, lapse(plane), "payments_paused"
     if outcome is Outcome.SHED:
         return 503, f"not sent: {detail}; try again shortly", "overloaded"
     careful = RISK_OF[intent] is not Risk.LOW

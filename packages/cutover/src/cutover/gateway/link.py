@@ -1,5 +1,6 @@
 """A node's side of the conversation with the conductor (`cutover.evidence.wire`)."""
 
+import contextlib
 import ssl
 from typing import Final
 
@@ -7,7 +8,7 @@ import httpx
 import msgspec
 
 from cutover.errors import CutoverError
-from cutover.evidence.wire import NodeReport
+from cutover.evidence.wire import GRANT_BYTES_MAX, Grant, NodeReport
 from cutover.gateway.page import TABLE_BYTES_MAX
 from cutover.routing.table import RoutingTable
 
@@ -66,32 +67,42 @@ class Link:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise LinkError(f"the conductor's table cannot be read: {error}") from error
 
-    async def report(self, report: NodeReport) -> None:
-        """Deliver a report.
+    async def report(self, report: NodeReport) -> Grant:
+        """Deliver a report; returns what the conductor answered.
 
         Raises:
-            LinkError: it was not acknowledged.
+            LinkError: it was not acknowledged, or not with a grant.
         """
         timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
         headers = {"content-type": "application/json"}
         body = msgspec.json.encode(report)
+        request = self._client.build_request(
+            "POST", "/v1/report", content=body, headers=headers, timeout=timeout
+        )
         try:
-            answer = await self._client.post(
-                "/v1/report", content=body, headers=headers, timeout=timeout
-            )
+            status, said = await self._ask(request, "grant", GRANT_BYTES_MAX)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LinkError(f"the report was not delivered: {_said(error)}") from error
-        if answer.status_code != 204:
-            raise LinkError(f"the conductor answered {answer.status_code} to the report")
+        if status != 200:
+            raise LinkError(f"the conductor answered {status} to the report, expected 200")
+        try:
+            return msgspec.json.decode(said, type=Grant).checked()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise LinkError(f"the conductor's grant cannot be read: {error}") from error
 
     async def _get(self, path: str, params: dict[str, str | int]) -> tuple[int, bytes]:
         timeout = httpx.Timeout(WAIT_MS / 1000 + ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        request = self._client.build_request("GET", path, params=params, timeout=timeout)
+        return await self._ask(request, "table", TABLE_BYTES_MAX)
+
+    async def _ask(self, request: httpx.Request, what: str, limit: int) -> tuple[int, bytes]:
         body = bytearray()
-        async with self._client.stream("GET", path, params=params, timeout=timeout) as answer:
+        answer = await self._client.send(request, stream=True)
+        async with contextlib.aclosing(answer):
             async for piece in answer.aiter_bytes():
                 body += piece
-                if len(body) > TABLE_BYTES_MAX:
-                    raise LinkError(f"the conductor's table exceeds {TABLE_BYTES_MAX} bytes")
+                if len(body) > limit:
+                    raise LinkError(f"the conductor's {what} exceeds {limit} bytes")
         return answer.status_code, bytes(body)
 
 

@@ -1,7 +1,8 @@
 """The supervisor of a gateway node: subscribes, adopts, keeps the workers, reports.
 
 It owns nothing on the way of a request. Without a conductor the node goes on alone with the last
-table, which it also finds on disk after a restart.
+table, which it also finds on disk after a restart; but payments to the candidate it lets through
+only for as long as the conductor's last word allows, unless the table says that the run is over.
 """
 
 import asyncio
@@ -13,10 +14,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from cutover.clock import SystemClock
+from cutover.clock import ElapsedClock
 from cutover.crashpoint import crashpoint
 from cutover.errors import ConfigurationError
-from cutover.evidence.wire import REFUSED_CHARS_MAX, NodeReport, key_proof
+from cutover.evidence.wire import REFUSED_CHARS_MAX, Grant, NodeReport, key_proof
 from cutover.gateway.adoption import Adopt, Ignore, Refuse, judge, raises
 from cutover.gateway.config import GatewayConfig
 from cutover.gateway.crashing import arm_node
@@ -26,7 +27,7 @@ from cutover.gateway.keeper import Keeper
 from cutover.gateway.launch import Launcher
 from cutover.gateway.link import Link, LinkError
 from cutover.gateway.listen import Doors, listen
-from cutover.gateway.page import Page
+from cutover.gateway.page import MONEY_UNTIL, Page
 from cutover.gateway.ports import Outside
 from cutover.gateway.store import Store
 from cutover.gateway.totals import Totals
@@ -76,7 +77,7 @@ async def _run(
         outside = Outside(
             link=Link(config.conductor_url, config.gateway_token),
             keeper=Keeper(),
-            clock=SystemClock(),
+            clock=ElapsedClock(),
             fresh=partial(secrets.token_hex, 8),
             door=door,
             spawn=Launcher(config, door.listeners, page_fd),
@@ -130,6 +131,7 @@ class Node:
         self._door, self._rest = outside.door, outside.rest
         self._fresh = outside.fresh
         self._totals = Totals(sorted(config.planes))
+        self._clock = outside.clock
         self._crew = Crew(page, self._totals, outside.clock, outside.spawn)
         self._boot = self._fresh()
         self._in_force: RoutingTable | None = None
@@ -280,6 +282,7 @@ class Node:
     def _begin_run(self) -> None:
         """Counts of the run before must not be taken for the next one's: be another boot."""
         self._crew.harvest()
+        self._page.words[MONEY_UNTIL] = 0  # what it was given was given by the run before
         self._totals.restart()
         self._generation_of = {0: 0}
         self._boot, url = self._fresh(), self._door.url
@@ -332,9 +335,21 @@ class Node:
             },
         )
         crashpoint("node.report.before")
-        await self._link.report(report)
+        sent_ms = self._clock.monotonic_ms()
+        grant = await self._link.report(report)
         crashpoint("node.report.answered")
         if boot == self._boot:
             self._totals.acknowledge(unsaid)
+            self._lease(grant, sent_ms)
         crashpoint("node.report.after")
         return unsaid.whole
+
+    def _lease(self, grant: Grant, sent_ms: int) -> None:
+        """Let payments go to the candidate for as long as the newest word allows, and no longer.
+
+        It is counted from the moment of asking, so that what the way took is in it. Only the
+        conductor of the table's own run has a say, and no replaced one.
+        """
+        table = self._in_force
+        if table is not None and grant.run == table.run and grant.term >= table.term:
+            self._page.words[MONEY_UNTIL] = sent_ms + grant.money_ms

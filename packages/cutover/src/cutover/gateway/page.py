@@ -1,6 +1,9 @@
 """The shared page: one small file mapped by the supervisor and all its workers.
 
-    head     seqlocked routing table and a few numbers, written by the supervisor alone
+    head     seqlocked routing table and a few numbers, written by the supervisor alone: how many
+             workers are alive, and until when (milliseconds of the machine's monotonic clock) the
+             conductor lets payments go to the candidate; 0 on a fresh page: not before it has
+             said so
     blocks   one a worker, written by that worker alone: what it adopted, holds and counted
 
 A worker compares one u64 (the table's *version*: a number of this page, never reused, unlike a
@@ -41,7 +44,7 @@ READ_MS: Final = 1_000
 READ_PAUSE_SECONDS: Final = 0.0005
 
 # u64 words of the head
-SEQUENCE, VERSION, LENGTH, CHECKSUM, ALIVE = range(5)
+SEQUENCE, VERSION, LENGTH, CHECKSUM, ALIVE, MONEY_UNTIL = range(6)
 _TABLE_AT: Final = 4096
 _BLOCKS_AT: Final = _TABLE_AT + TABLE_BYTES_MAX
 

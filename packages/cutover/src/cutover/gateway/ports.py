@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cutover.clock import Clock
-from cutover.evidence.wire import NodeReport
+from cutover.evidence.wire import Grant, NodeReport
 from cutover.routing.table import RoutingTable
 
 
@@ -25,8 +25,8 @@ class ConductorLink(Protocol):
         """
         ...
 
-    async def report(self, report: NodeReport) -> None:
-        """Deliver a report.
+    async def report(self, report: NodeReport) -> Grant:
+        """Deliver a report; returns what the conductor answered.
 
         Raises:
             LinkError: it was not acknowledged.

@@ -4,9 +4,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cutover.evidence.outcome import Outcome
-from cutover.gateway.answers import PAUSED_RETRY_SECONDS
+from cutover.gateway.answers import PAUSED
 from cutover.gateway.asked import UnreadableError, read_process
-from cutover.gateway.exchange import IntentExchange
+from cutover.gateway.exchange import IntentExchange, lapse
 from cutover.gateway.heads import HEAD_END
 from cutover.gateway.message import Request
 from cutover.gateway.page import OUTCOME_INDEX
@@ -17,9 +17,10 @@ from cutover.runbook.intent import Intent
 if TYPE_CHECKING:
     from cutover.gateway.board import Board
     from cutover.gateway.client import Client
+    from cutover.gateway.pool import PlanePool
+    from cutover.gateway.standing import Way
 
 TEXTS_REMEMBERED = 4096
-_PAUSED_HEADERS = b"retry-after: %d\r\n" % PAUSED_RETRY_SECONDS
 
 
 @lru_cache(maxsize=TEXTS_REMEMBERED)
@@ -64,9 +65,9 @@ def forward(
         client.say(503, "this gateway has no routing table yet; nothing was sent", "no_table")
         return
     way, bucket = standing.choose(intent, author)
-    if way.refusal is not None:
+    if way.barred and (why := _barred(board, way)):
         board.tally.count(standing.version, way.cell + OUTCOME_INDEX[Outcome.REFUSED.value])
-        client.say(503, way.refusal, "payments_paused", _PAUSED_HEADERS)
+        client.say(503, why, "payments_paused", PAUSED)
         return
     if board.in_flight >= board.limits.in_flight:
         board.tally.count(standing.version, way.cell + OUTCOME_INDEX[Outcome.SHED.value])
@@ -84,3 +85,10 @@ def forward(
     if bucket != NO_BUCKET:
         board.tally.converse(way.pair, bucket)
     exchange.begin(way.money)
+
+
+def _barred(board: "Board", way: "Way[PlanePool]") -> str:
+    """What stands against sending it there now; empty when nothing does."""
+    if way.refusal is not None:
+        return way.refusal
+    return lapse(way.plane.name) if board.lapsed() else ""

@@ -26,7 +26,9 @@ class Way(Generic[P]):
 
     Attributes:
         plane: that answers.
+        barred: whether something may stand against it: a refusal, or the end of a lease.
         refusal: what a client is told if the plane may not answer this intent, else None.
+        leased: whether it needs the conductor's word, which holds only for a time.
         money: whether the intent may move money.
         exposed: whether it may, and the plane is the candidate.
         pair: place of (plane, intent) among the conversation bitmaps.
@@ -35,7 +37,9 @@ class Way(Generic[P]):
     """
 
     plane: P
+    barred: bool
     refusal: str | None
+    leased: bool
     money: bool
     exposed: bool
     pair: int
@@ -81,12 +85,17 @@ class Standing(Generic[P]):
         route = self.table.routes[intent]
         plane, index = sorted(self._planes).index(name), INTENTS.index(intent)
         money = RISK_OF[intent] is Risk.MONEY
+        exposed = money and name == self.table.candidate
+        refusal = route.refusal if name in route.refuse_on else None
+        leased = exposed and self.table.leased
         said = f"x-cutover-plane: {name}\r\nx-cutover-generation: {self.table.generation}\r\n"
         return Way(
             plane=self._planes[name],
-            refusal=route.refusal if name in route.refuse_on else None,
+            barred=leased or refusal is not None,
+            refusal=refusal,
+            leased=leased,
             money=money,
-            exposed=money and name == self.table.candidate,
+            exposed=exposed,
             pair=pair_of(plane, index),
             cell=cell_of(plane, index, 0),
             signature=f"{said}x-request-id: ".encode(),

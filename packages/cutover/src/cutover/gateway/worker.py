@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from cutover.clock import SystemClock
+from cutover.clock import ElapsedClock
 from cutover.gateway.board import Board
 from cutover.gateway.client import Client
 from cutover.gateway.config import GatewayConfig, from_json
@@ -67,7 +67,7 @@ async def _run(start: Start) -> None:
     loop = asyncio.get_running_loop()
     page = Page(start.page, start.config.workers)
     prefix = os.urandom(6).hex().encode()
-    board = Board(start.config, page, start.worker, loop, SystemClock(), prefix)
+    board = Board(start.config, page, start.worker, loop, ElapsedClock(), prefix)
     loop.set_exception_handler(lambda _, context: _defect(board, context))
     loop.add_reader(sys.stdin.fileno(), _lifeline)
     stop = asyncio.Event()

@@ -13,7 +13,7 @@ import msgspec
 
 from cutover.conductor.desk import Desk
 from cutover.errors import CutoverError
-from cutover.evidence.wire import NodeReport
+from cutover.evidence.wire import Grant, NodeReport
 from cutover.gateway.link import ANSWER_SECONDS, WAIT_MS, LinkError
 from cutover.routing.table import RoutingTable
 from cutover.simulator.kernel.network import Network
@@ -57,15 +57,15 @@ class SimulatedLink:
             patience, lambda desk: desk.table(node, run, term, generation, WAIT_MS)
         )
 
-    async def report(self, report: NodeReport) -> None:
-        """Deliver a report.
+    async def report(self, report: NodeReport) -> Grant:
+        """Deliver a report; returns what the conductor answered.
 
         Raises:
             LinkError: it was not acknowledged.
         """
         self._reported(report.node, report.boot, report.term, report.generation)
         body = msgspec.json.encode(report)
-        await self._ask(REPORT_SECONDS, lambda desk: desk.report(body))
+        return await self._ask(REPORT_SECONDS, lambda desk: desk.report(body))
 
     async def close(self) -> None:
         """Nothing is open between two calls."""
