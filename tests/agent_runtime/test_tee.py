@@ -100,12 +100,13 @@ async def test_an_answer_without_an_identity_is_no_guest(answer):
         await watch.aclose()
 
 
-async def test_the_stand_in_makes_no_quotes_and_keeps_its_app_id(tmp_path):
+async def test_the_stand_in_says_who_it_is_and_makes_quotes(tmp_path):
     async with guest_agent(tmp_path) as (_, _, client):
         info = (await client.post("/Info", json={})).json()
         assert len(info["app_id"]) == len(info["instance_id"]) == 40
         assert (await client.post("/Version")).json()["version"].endswith("-sandbox")
-        assert (await client.post("/GetQuote", json={"report_data": "00"})).status_code == 501
+        found = (await client.post("/GetQuote", json={"report_data": "a7" * 64})).json()
+        assert bytes.fromhex(found["quote"])[568:632] == b"\xa7" * 64
 
 
 async def test_an_agent_that_hangs_delays_nobody_while_its_last_answer_is_young(monkeypatch):

@@ -9,13 +9,13 @@
 Every request carries `Authorization: Bearer <control token>`.
 """
 
-import hmac
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 
+from sandbox.access import ControlError, is_authorized
 from sandbox.faults import RULES, Faults
 from sandbox.near.chain import ADVANCE_MAX, Chain
 from sandbox.near.ledger import dump
@@ -33,20 +33,6 @@ from sandbox.web import (
 )
 
 _KINDS: Final = get_args(Variety)
-
-
-class ControlError(Exception):
-    """A refusal: HTTP status and message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
-        super().__init__(message)
-
-
-def is_authorized(request: Request, token: str) -> bool:
-    """Say whether the request carries the control token."""
-    given = request.bearer("bearer") or ""
-    return hmac.compare_digest(given.encode(), token.encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,18 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "ping": ("not_found", "failed", "no_reference"),
     "hot": ("html", "unauthorized"),
     "eigenai": ("success_false", "no_grant", "bad_signature"),
+    "guest": (
+        *("other_app", "other_compose", "other_instance", "other_image", "other_size"),
+        *("other_kms", "local_keys", "debug", "sept_ve_enabled"),
+        *("bad_signature", "patched_report_data", "uncertified_key", "foreign_pck", "foreign_root"),
+        *("forged_compose", "foreign_event_type", "reordered_log", "truncated_log", "empty_log"),
+        *("measured_twice", "measured_late", "unasked_report_data", "replayed"),
+        *("no_quote", "oversized", "html"),
+    ),
+    "pccs": (
+        *("not_found", "bad_signature", "foreign_root", "other_fmspc", "sgx", "no_chain"),
+        *("oversized", "html"),
+    ),
 }
 """What `wrong` can mean per service; the first one is the default."""
 
@@ -41,7 +53,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    service: Literal["github", "near", "ping", "hot", "eigenai"]
+    service: Literal["github", "near", "ping", "hot", "eigenai", "guest", "pccs"]
     operation: str = "*"
     kind: Kind
     plane: str | None = None

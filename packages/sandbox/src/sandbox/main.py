@@ -1,4 +1,4 @@
-"""`cutover-sandbox`: serve a world, send traffic, stand between two programs.
+"""`cutover-sandbox`: serve a world or a confidential machine, send traffic, cut links.
 
 Exit codes: 0 done as asked; 1 traffic met a failed answer; 2 the command line or a file is wrong.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sandbox import relay
 from sandbox.processes import stop_event
+from sandbox.tee import command as tee
 from sandbox.traffic import command as traffic
 from sandbox.world import SERVICES, Options, World
 
@@ -26,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return asyncio.run(_serve(arguments))
             case "traffic":
                 return traffic.run(arguments)
+            case "tee":
+                return tee.run_tee(arguments)
+            case "pccs":
+                return tee.run_pccs(arguments)
             case _:
                 return relay.run(arguments)
     except OSError as error:
@@ -52,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--finality-lag", type=int, default=2, help="blocks, 1 or more")
     traffic.add_arguments(verbs.add_parser("traffic", help="clients that check every answer"))
     relay.add_arguments(verbs.add_parser("relay", help="a link that can be cut or falsified"))
+    tee.add_tee_arguments(
+        verbs.add_parser("tee", help="a guest agent whose quotes verify under a test root")
+    )
+    tee.add_pccs_arguments(verbs.add_parser("pccs", help="the collateral for these quotes"))
     return parser
 
 

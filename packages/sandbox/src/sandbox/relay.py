@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sandbox.control import is_authorized
+from sandbox.access import is_authorized
 from sandbox.files import write_json_atomically
 from sandbox.processes import stop_event
 from sandbox.web import (

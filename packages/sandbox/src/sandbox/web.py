@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -133,9 +134,20 @@ class _OpenConnection(H11Protocol):
 
 
 class Server:
-    """One listening socket for one application; lives in the caller's event loop."""
+    """One listening socket for one application; lives in the caller's event loop.
 
-    def __init__(self, application: Application, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    Args:
+        uds: listen on this Unix socket instead of an address.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        uds: Path | None = None,
+    ) -> None:
         self._config = Config(
             application,
             lifespan="off",
@@ -146,29 +158,41 @@ class Server:
         self._state = ServerState()
         self._host = host
         self._port = port
+        self._uds = uds
         self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
-        """The base URL, known once started."""
-        return f"http://{self._host}:{self._port}"
+        """The base URL, known once started; for a Unix socket, its path."""
+        return f"http://{self._host}:{self._port}" if self._uds is None else str(self._uds)
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are taken."""
+        return self._server is not None
 
     async def start(self) -> None:
-        """Listen; raises OSError when the address is taken."""
+        """Listen, where it listened before if it did; raises OSError when the address is taken."""
         loop = asyncio.get_running_loop()
+        if self._uds is not None:
+            self._server = await loop.create_unix_server(self._connection, self._uds, backlog=1024)
+            return
         self._server = await loop.create_server(
-            lambda: _OpenConnection(self._config, self._state, {}),
-            self._host,
-            self._port,
-            backlog=1024,
+            self._connection, self._host, self._port, backlog=1024
         )
         self._port = self._server.sockets[0].getsockname()[1]
 
+    def _connection(self) -> _OpenConnection:
+        return _OpenConnection(self._config, self._state, {})
+
     async def stop(self) -> None:
         """Stop listening, let open answers finish for two seconds, then close every connection."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
-        self._server.close()
+        server.close()
+        if self._uds is not None:
+            self._uds.unlink(missing_ok=True)
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:
@@ -178,4 +202,4 @@ class Server:
         for connection in list(self._state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
-        await self._server.wait_closed()
+        await server.wait_closed()

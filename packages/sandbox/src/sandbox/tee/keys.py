@@ -7,6 +7,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -40,3 +41,8 @@ def raw_public(key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return the public point as 64 bytes, x and y."""
     numbers = key.public_key().public_numbers()
     return numbers.x.to_bytes(32) + numbers.y.to_bytes(32)
+
+
+def spki(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return the SubjectPublicKeyInfo of a key, DER."""
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
