@@ -4,6 +4,7 @@ import random
 import signal
 import time
 
+import msgspec
 import pytest
 
 from conductor.theatre import CUTOVER, Theatre, kill, until
@@ -12,6 +13,7 @@ from cutover.conductor.recovery import recover
 from cutover.decision.command import HoldOrder, ResumeOrder
 from cutover.evidence.observation import Started, Stopped
 from cutover.journal.store import Journal
+from cutover.routing.table import RoutingTable
 from cutover.runbook.load import load_text
 
 DOWN_SECONDS = 1.2
@@ -79,6 +81,9 @@ def _it_is_one_run(world, said):
     runbook = load_text(world.runbook.read_text("utf-8"), "runbook.toml")
     with Journal.open_read_only(world.data / "journal.db") as reader:
         assert recover(reader, runbook).phase == "complete"
+    [kept] = world.data.parent.glob("**/table.json")
+    table = msgspec.json.decode(kept.read_bytes(), type=RoutingTable)
+    assert (table.term, table.leased) == (terms[-1], False), "the node goes on without a conductor"
 
 
 def _downtime_is_not_observed(entries, starts):

@@ -5,12 +5,20 @@ import asyncio
 import pytest
 
 from conductor import puppet
-from conductor.doubles import DEMO
+from conductor.doubles import DEMO, report
 from cutover.conductor.assembly import assemble
 from cutover.conductor.loop import ClosedError
-from cutover.conductor.work import LINGER_SECONDS, ApiEndedError, work
+from cutover.conductor.work import LATE_SECONDS, LINGER_SECONDS, ApiEndedError, work
 from cutover.decision.command import AbortOrder
-from cutover.evidence.observation import CanaryRound, PreconditionSeen, Readiness, Stopped
+from cutover.decision.kinds import BeginChecks, Complete, OpenStage
+from cutover.evidence.observation import (
+    Adopted,
+    CanaryRound,
+    PreconditionSeen,
+    Readiness,
+    Started,
+    Stopped,
+)
 from cutover.journal.store import Journal
 from virtual import run
 
@@ -73,6 +81,57 @@ def test_after_the_end_the_last_table_is_still_served(journal):
         assert ended + LINGER_SECONDS <= loop.time() <= ended + LINGER_SECONDS + 0.3
 
     assert play(journal, script)[-1] == Stopped("the run is over")
+
+
+def complete(journal):
+    """A journal of a run that is over, on whose way one node served."""
+    moves = [OpenStage(stage.name, (), ()) for stage in DEMO.stages]
+    node = report(generation=len(moves) + 1)
+    facts = [Adopted("run-1", DEMO.text, "", {}), Started(1, "b", 0), *moves, BeginChecks((), ())]
+    journal.append([*facts, node, Complete((), ())], 1_000, 0)
+    return len(moves) + 2
+
+
+@pytest.mark.parametrize("seconds", [0.5, LINGER_SECONDS + 1.5])
+def test_a_complete_run_that_is_started_again_offers_the_table_that_needs_no_conductor(
+    journal, seconds
+):
+    """A node that missed it gets it, even one that finds the conductor only after a while."""
+    generation = complete(journal)
+
+    async def script(parts, stop, working):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.sleep(seconds)
+        assert not working.done()
+        table = await parts.desk.table("node-1", "run-1", 1, generation - 1, 20_000)
+        assert (table.term, table.generation, table.leased) == (2, generation, False)
+        with pytest.raises(ClosedError):
+            await parts.desk.table("node-1", "run-1", 2, generation, 20_000)
+        await working
+        assert loop.time() - began == pytest.approx(max(seconds, LINGER_SECONDS), abs=0.3)
+
+    assert play(journal, script)[-1] == Stopped("the run is over")
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_node_that_never_comes_is_not_waited_for_long(journal, stopped, monkeypatch):
+    """It is named, with what to do; a signal ends the wait at once."""
+    told = []
+    monkeypatch.setattr("cutover.conductor.work.say", lambda event, **more: told.append(more))
+    complete(journal)
+
+    async def script(parts, stop, working):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if stopped:
+            loop.call_later(1, stop.set)
+        await working
+        waited = 1 if stopped else LINGER_SECONDS + LATE_SECONDS
+        assert loop.time() - began == pytest.approx(waited, abs=0.3)
+
+    play(journal, script)
+    assert [said["nodes"] for said in told] == [["node-1"]]
 
 
 class Gone(puppet.Doors):

@@ -3,6 +3,7 @@
 The control API translates it into HTTP; whoever has another way of carrying asks here directly.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -44,6 +45,8 @@ class Desk:
         self._loop = loop
         self._nodes = nodes
         self._keys = dict(keys)
+        self._has: dict[str, tuple[str, int, int]] = {}
+        self._asked = asyncio.Event()
 
     async def table(
         self, node: str, run: str, term: int, generation: int, wait_ms: int
@@ -63,10 +66,28 @@ class Desk:
         """
         if not re.fullmatch(NODE_PATTERN, node):
             raise UnreadableError(f"node {node[:80]!r}, expected one that matches {NODE_PATTERN}")
+        self._note(node, (run, term, generation))
         wait = min(max(0, wait_ms), TABLE_WAIT_MS_MAX)
         table = await self._loop.wait_table(term, generation, wait, run[:RUN_CHARS_MAX])
         crashpoint("table.serve.before")
         return table
+
+    async def wait_current(self) -> None:
+        """Wait until every node that serves clients has asked with the table in force in hand."""
+        while self.behind():
+            self._asked.clear()
+            await self._asked.wait()
+
+    def behind(self) -> tuple[str, ...]:
+        """Serving nodes that are not known to have the table in force."""
+        table = self._loop.engine.table()
+        want = (table.run, table.term, table.generation)
+        return tuple(n for n in self._loop.engine.run.serving() if self._has.get(n) != want)
+
+    def _note(self, node: str, has: tuple[str, int, int]) -> None:
+        if node in self._loop.engine.run.nodes:  # others are nobody whose table counts
+            self._has[node] = has
+            self._asked.set()
 
     async def report(self, body: bytes) -> Grant:
         """Take a NodeReport in JSON; returns once whatever it says anew is durable.

@@ -1,11 +1,12 @@
 """A conductor at work: every task in one group, so that none outlives another unnoticed."""
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from typing import Final, Protocol
 
 from cutover.conductor.assembly import Parts
+from cutover.conductor.desk import Desk
+from cutover.conductor.log import say
 from cutover.conductor.loop import ClosedError
 from cutover.crashpoint import crashpoint
 from cutover.decision.run import TERMINAL
@@ -14,6 +15,8 @@ from cutover.evidence.observation import Stopped
 
 LINGER_SECONDS: Final = 2.0
 """After the end the last table is still served, so that every node can take it."""
+LATE_SECONDS: Final = 4.0
+"""Longer, for nodes that have not taken it yet: one that finds nobody asks every two seconds."""
 
 
 class ApiEndedError(CutoverError):
@@ -60,7 +63,7 @@ async def work(parts: Parts, stop: asyncio.Event, api: Api) -> None:
         for task in (*tasks, told, looping):
             task.cancel()
         if parts.loop.engine.run.phase in TERMINAL:
-            await _linger(stop)
+            await _linger(stop, parts.desk)
         parts.loop.release()
         api.end()
         await serving
@@ -78,7 +81,14 @@ async def _until_closed(part: Coroutine[None, None, None]) -> None:
         pass  # nobody is left who could be told
 
 
-async def _linger(stop: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            await stop.wait()
+async def _linger(stop: asyncio.Event, desk: Desk) -> None:
+    """Let the nodes have the last table: for good, since a complete run's needs no conductor."""
+    told, had = asyncio.create_task(stop.wait()), asyncio.create_task(desk.wait_current())
+    try:
+        await asyncio.wait((told,), timeout=LINGER_SECONDS)
+        await asyncio.wait((told, had), timeout=LATE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told.cancel()
+        had.cancel()
+    if behind := desk.behind():
+        say("table_not_taken", nodes=list(behind), next="start this conductor again to offer it")
