@@ -1,5 +1,8 @@
 """The conductor's disk: what a torn write, a full disk and a lost lease leave of the journal."""
 
+import random
+from pathlib import Path
+
 import pytest
 
 from cutover.errors import JournalError
@@ -152,3 +155,14 @@ def test_a_lost_lock_lets_a_second_writer_in_and_the_first_is_refused(tmp_path):
     first.abandon()
     second.close()
     assert details(disk.path) == ["look 0", "look of the second", "look again of the second"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"ab" * 900, b"xy" * 400 + b"ab" * 500)])
+def test_a_torn_commit_at_the_start_of_a_log_keeps_the_old_bytes_behind_it(before, after):
+    """A log that began again is overwritten, not grown: what was not reached is as it was."""
+    for seed in range(20):
+        torn = Disk(Path("nowhere"), random.Random(seed))._torn(before, after)
+        assert len(torn) == len(before)
+        cut = next(at for at in range(len(torn) + 1) if torn[at:] == before[at:])
+        assert torn[:cut] == after[:cut]
+        assert cut <= 800

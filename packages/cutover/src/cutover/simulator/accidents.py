@@ -18,16 +18,17 @@ Begin = Callable[["World", Fault], Undo | None]
 
 async def play(world: "World", schedule: Schedule) -> None:
     """Let the faults of a schedule happen; returns when the last has ended."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     async with asyncio.TaskGroup() as group:
-        for fault in schedule:
-            group.create_task(_play(world, fault))
+        for fault in schedule:  # one after another: what happens at once happens as written
+            await asyncio.sleep(began + fault.at_ms / 1000 - loop.time())
+            world.say("fault", "begins", str(fault))
+            world.faulty(fault, begins=True)
+            group.create_task(_end(world, fault, BEGIN[fault.what](world, fault)))
 
 
-async def _play(world: "World", fault: Fault) -> None:
-    await asyncio.sleep(fault.at_ms / 1000)
-    world.say("fault", "begins", str(fault))
-    world.faulty(fault, begins=True)
-    undo = BEGIN[fault.what](world, fault)
+async def _end(world: "World", fault: Fault, undo: Undo | None) -> None:
     if undo is not None:
         await asyncio.sleep(fault.lasts_ms / 1000)
         undo()

@@ -15,6 +15,9 @@ from cutover.decision.fact import Entry, Fact
 from cutover.journal.chain import Point, Row
 from cutover.journal.store import Journal
 
+PIECE: Final = 512
+"""Bytes that are compared at a time."""
+
 PAGES_MAX: Final = 1_073_741_823
 """SQLite's own limit, which lifts ours."""
 
@@ -53,11 +56,10 @@ class Disk:
         """Commit, then lose a part of what was written, as the power fails."""
         fail, self.tear = self.tear, None
         log = self.path.with_name(self.path.name + "-wal")
-        before = log.stat().st_size if log.exists() else 0
+        before = log.read_bytes() if log.exists() else b""
         commit()
-        after = log.stat().st_size
-        kept = self._chance.randrange(min(before, after), after) if after else 0
-        torn = {log: log.read_bytes()[:kept], self.path: self.path.read_bytes()}
+        after = log.read_bytes()
+        torn = {log: self._torn(before, after), self.path: self.path.read_bytes()}
         assert fail is not None  # noqa: S101 - only called while one is set
         journal.abandon()
         for path, data in torn.items():
@@ -65,6 +67,19 @@ class Disk:
         shared = self.path.with_name(self.path.name + "-shm")
         shared.unlink(missing_ok=True)
         fail()
+
+    def _torn(self, before: bytes, after: bytes) -> bytes:
+        """A log of which only a part of the new bytes has replaced the old ones.
+
+        It grows, or begins again at its start once the journal has taken over what is in it.
+        """
+        size = max(len(before), len(after))
+        old, new = before.ljust(size, b"\0"), after.ljust(size, b"\0")
+        pieces = range(0, size, PIECE)
+        changed = [at for at in pieces if old[at : at + PIECE] != new[at : at + PIECE]]
+        first = next(at for at in range(changed[0], size) if old[at] != new[at])
+        cut = self._chance.randrange(first, min(changed[-1] + PIECE, size))
+        return after[:cut] + before[cut:]
 
 
 class DiskJournal(Journal):

@@ -21,6 +21,7 @@ from cutover.decision.command import (
 from cutover.decision.run import Phase, Run
 from cutover.errors import CutoverError
 from cutover.runbook.document import Runbook
+from cutover.runbook.gate import Check
 from cutover.simulator.kernel.network import Network
 from cutover.simulator.world.conductor import ConductorProcess
 
@@ -135,5 +136,6 @@ def order(verb: str, actor: str, runbook: Runbook, run: Run) -> Command:
             raise ValueError(f"no order {verb!r}")
 
 
-def _check(run: Run, what: str) -> Any:
-    return next(check for check in run.preconditions if check == what)
+def _check(run: Run, what: str) -> Check:
+    """A precondition by its name; the first of all for a name that is none."""
+    return next((check for check in run.preconditions if check == what), next(iter(Check)))
