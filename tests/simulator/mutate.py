@@ -242,7 +242,9 @@ Each row is a bug that `tests/simulator/mutate.py` plants in a copy of the packa
 caught it: the first seed of the swarm over `runbooks/swift.toml`, counted from 0, in which a line
 of the design was crossed, or, where no seed did, a scenario of `tests/scenarios` that does not hold
 any more. Line 13 is a run that comes to no end, 14 an exception where there must be none, 15 a
-hang. Without a planted bug the same seeds and scenarios find nothing.
+hang. Without a planted bug the same seeds and scenarios find nothing. Only seeds that draw the
+faults which a bug needs are played, and they alone are counted. Scenarios run the pure core, so
+bugs in conductor, journal and gateway are for the swarm and for the unit tests.
 
 ```bash
 python tests/simulator/mutate.py --only soak-counts-downtime --seeds 50
