@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from cutover.evidence.wire import NodeReport
+from cutover.evidence.wire import Grant, NodeReport
 from cutover.routing.table import Route, RoutingTable
 from cutover.runbook.intent import Intent
 
@@ -25,6 +25,7 @@ BUILD = HERE.parent / "build"
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 LOAD_CORE, SUBJECT_CORE = CORES[0], CORES[-1]
+GRANT_MS = 600_000
 TOKEN = "bench-token"  # noqa: S105 (of a loopback double)
 
 
@@ -114,7 +115,7 @@ class BenchConductor:
                 body = await reader.readexactly(int(length or 0))
                 if head.startswith("post"):
                     self._take(body)
-                    writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+                    writer.write(self._answer(Grant("bench", 1, GRANT_MS)))
                 else:
                     await self._hand_out(head, writer)
         writer.close()
@@ -131,9 +132,14 @@ class BenchConductor:
         while self._table is None or self._table.generation <= has:
             self._changed.clear()
             await self._changed.wait()
-        body = msgspec.json.encode(self._table)
+        answer = self._answer(self._table)
         self.handed_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        writer.write(answer)
+
+    @staticmethod
+    def _answer(value: Grant | RoutingTable) -> bytes:
+        body = msgspec.json.encode(value)
+        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
 def table(generation: int, analyze_bp: int, *, everything: bool = False) -> RoutingTable:
