@@ -65,7 +65,6 @@ def every_entry_judged(runbook: Runbook, stream: list[Stamped]) -> Run:
 WAYS: dict[str, Callable[[Runbook, list[Stamped]], Run]] = {
     "pure core": through_core,
     "pure core, every entry judged": every_entry_judged,
-    # "real conductor": its way from the same stream to the same state belongs here
 }
 
 

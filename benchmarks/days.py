@@ -12,7 +12,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from cProfile import Profile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from healthy import Node
 
 from cutover import crashpoint
 from cutover.conductor.assembly import Outside
+from cutover.conductor.loop import ClosedError
 from cutover.decision.run import TERMINAL, Run
 from cutover.evidence.observation import GatewayReport, PostCheckSeen, PreconditionSeen
 from cutover.evidence.wire import NodeReport, key_proof
@@ -83,7 +85,8 @@ class Modelled(World):
             plane.start()
         self.conductors[0].start()
         self._modelled, self._turn = Node("g1"), asyncio.Lock()
-        self.tasks = [self.loop.create_task(self._tables()), self.loop.create_task(self._paced())]
+        works = (self._tables(), self._paced())
+        self.tasks = [self.loop.create_task(_until_closed(work)) for work in works]
 
     def _outside(self, name: str) -> Outside:
         outside = super()._outside(name)
@@ -112,8 +115,15 @@ class Modelled(World):
         async with self._turn:
             seen = self._modelled.report(self._table, requests)
             parts = self.conductors[0].parts
-            if parts is not None:
+            with suppress(ClosedError):  # the run is over: only the last table is still given out
+                assert parts is not None
                 await parts.desk.report(msgspec.json.encode(_sent(seen, self._keys)))
+
+
+async def _until_closed(work: Coroutine[Any, Any, None]) -> None:
+    """A node's work, until the conductor sends everybody home."""
+    with suppress(ClosedError):
+        await work
 
 
 def _sent(seen: GatewayReport, keys: dict[str, str]) -> NodeReport:
@@ -162,7 +172,7 @@ async def _played(
             await asyncio.sleep(LOOK_SECONDS)
         for task in tasks:
             if task.done():
-                task.result()  # it never ends by itself: this is what went wrong
+                task.result()  # whatever went wrong but the end of the run
             task.cancel()
         assert conductor.parts is not None, "it never began"
         run = conductor.parts.loop.engine.run
