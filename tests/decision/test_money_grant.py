@@ -107,12 +107,15 @@ def test_a_grant_ends_when_trust_does(verdict, evidence, trusted_at, now):
 def test_the_end_of_a_run_has_a_table_of_its_own_that_needs_no_conductor():
     """The same routes under the next number, so that every node takes it."""
     last = len(PHASED.stages) - 1
-    run = Run(id="run-1", term=1, phase=Phase.CHECKING, stage=last, generation=7)
+    run = Run(
+        id="run-1", term=1, phase=Phase.CHECKING, stage=last, generation=7, split={"a|phala": 3}
+    )
     done = apply(PHASED, run, Entry(1, 5, 0, Complete((), ())))
     before, after_it = table_for(PHASED, run), table_for(PHASED, done)
     assert (before.generation, before.leased) == (7, True)
     assert (after_it.generation, after_it.leased) == (8, False)
     assert after_it.routes == before.routes
+    assert done.split == run.split, "what was last observed is still shown"
 
 
 @pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.COMPLETE}))

@@ -269,8 +269,10 @@ def _opened(runbook: Runbook, run: Run) -> Run:
 
 
 def _finishing(run: Run, entry: Entry, move: BeginChecks | Complete) -> Run:
-    if isinstance(move, Complete):  # its table is another one: it needs no conductor any more
-        run = _rerouted(run, entry)
+    if isinstance(move, Complete):
+        # Its table is another one, that needs no conductor any more; its routes are the same, and
+        # as nobody will count by it, the split that was judged last goes on being shown.
+        run = replace(_rerouted(run, entry), split=run.split)
     return replace(run, promote=None, live={})
 
 
