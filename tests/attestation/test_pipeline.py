@@ -135,6 +135,13 @@ def test_who_answers_is_who_proved_itself(peer, code):
     assert (found.verdict, codes(found)) == ("invalid", [code])
 
 
+def test_a_certificate_that_has_ended_is_stale():
+    """The key may be right, but its holder should have renewed it."""
+    assert judge(circumstances=asked(peer_ends=NOW + 1)).verdict == "verified"
+    found = judge(circumstances=asked(peer_ends=NOW))
+    assert (found.verdict, codes(found)) == ("stale", ["tls_key:certificate_ended"])
+
+
 def test_keys_that_contradict_the_statement_are_refused():
     """The keys part may name no other TLS key, and no wallet that the statement does not cover."""
     keys = json.loads(Plane().bundle().keys)

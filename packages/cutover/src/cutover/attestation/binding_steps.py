@@ -115,6 +115,9 @@ def tls_key(
     if not hmac.compare_digest(asked.peer_spki, said.tls_spki):
         expected = f"{said.tls_spki.hex()}, as attested: who answers is not who proved itself"
         return [*reasons, failed(step, "other_peer", asked.peer_spki.hex(), expected)]
+    if asked.peer_ends is not None and asked.now >= asked.peer_ends:
+        seen = f"a certificate that ended at {asked.peer_ends}"
+        reasons.append(Reason(step, Outcome.STALE, "certificate_ended", seen, "one in force"))
     return reasons or [passed(step, "pinned", said.tls_spki.hex())]
 
 

@@ -4,7 +4,7 @@ The same way as a runbook's (`cutover.runbook.load`): values, shape, then what s
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from cutover.attestation.compose import ComposePolicy
 from cutover.attestation.measurement import Image, Source
@@ -12,10 +12,11 @@ from cutover.attestation.policy import KeyProvider, Limits, Policy, WalletPolicy
 from cutover.attestation.policy_schema import ImagePart, PolicyDocument, PolicyPart, json_schema
 from cutover.attestation.tcb import TcbPolicy
 from cutover.errors import ConfigurationError
-from cutover.runbook.finding import Fault, Finding, Severity, where
+from cutover.runbook.finding import Fault, Finding, Loc, Severity, where
 from cutover.runbook.lines import key_lines, line_of
 from cutover.runbook.shape import NotTomlError, parse_toml, read_model
 
+_GRACE_MS_USUAL: Final = 15 * 86_400_000
 __all__ = ["PolicyError", "json_schema", "lint_policy", "load_policy"]
 
 
@@ -80,16 +81,37 @@ def _located(
 
 
 def _faults(part: PolicyPart) -> Iterator[Fault]:
-    """What the shape cannot say; `Fault`s that are warnings are executed all the same."""
+    """What the shape cannot say; those that are warnings are executed all the same."""
+    yield from _errors(part)
+    yield from _risks(part)
+
+
+def _errors(part: PolicyPart) -> Iterator[Fault]:
     base = "attestation"
+    lists: tuple[tuple[Loc, Sequence[object]], ...] = (
+        ((base, "image"), part.image),
+        ((base, "app", "compose_hashes"), part.app.compose_hashes),
+        ((base, "app", "services"), part.app.services),
+        ((base, "wallet", "purposes"), ("none",) if part.wallet is None else part.wallet.purposes),
+    )
+    for loc, values in lists:
+        if not values:
+            yield Fault(loc, "an empty list", "at least one: nothing could ever pass")
     if part.limits.nonce > part.limits.evidence:
         seen = "a nonce that outlives the verdict"
         yield Fault((base, "limits", "nonce"), seen, "at most limits.evidence")
     if part.key_provider.name == "kms" and not part.key_provider.id:
         yield Fault((base, "key_provider", "id"), "nothing", "the KMS root CA's public key")
+    if part.wallet is not None and len(set(part.wallet.purposes)) != len(part.wallet.purposes):
+        yield Fault((base, "wallet", "purposes"), "a purpose twice", "each purpose once")
     for position, image in enumerate(part.image):
         if "0" * 96 in {image.mrtd, image.rtmr0, image.rtmr1, image.rtmr2}:
             yield Fault((base, "image", position), "a register of zeros", "a measured value")
+
+
+def _risks(part: PolicyPart) -> Iterator[Fault]:
+    base = "attestation"
+    for position, image in enumerate(part.image):
         if image.source is Source.FIRST_USE:
             seen = "trust on first use: nobody recomputed these values from the image"
             expected = 'values recomputed, and source = "recomputed"'
@@ -98,11 +120,9 @@ def _faults(part: PolicyPart) -> Iterator[Fault]:
         seen = "a test root: whoever holds its key can make any quote"
         expected = "this line nowhere but in a rehearsal"
         yield Fault((base, "unsafe_test_root_sha256"), seen, expected, Severity.WARNING)
-    if part.tcb.out_of_date_grace > 15 * 86_400_000:
+    if part.tcb.out_of_date_grace > _GRACE_MS_USUAL:
         loc = (base, "tcb", "out_of_date_grace")
         yield Fault(loc, "a grace above 15 days", "at most 15d", Severity.WARNING)
-    if part.wallet is not None and len(set(part.wallet.purposes)) != len(part.wallet.purposes):
-        yield Fault((base, "wallet", "purposes"), "a purpose twice", "each purpose once")
 
 
 def _build(part: PolicyPart) -> Policy:

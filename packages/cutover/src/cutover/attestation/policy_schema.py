@@ -54,9 +54,9 @@ class AppPart(Part):
         description="known instance-ids; empty: any instance of the app"
     )
     compose_hashes: tuple[Hash, ...] = Field(
-        min_length=1, description="SHA-256 of each allowed app-compose file, of its raw bytes"
+        description="SHA-256 of each allowed app-compose file, of its raw bytes"
     )
-    services: tuple[Text, ...] = Field(min_length=1, description="services of the compose file")
+    services: tuple[Text, ...] = Field(description="services of the compose file")
     allowed_envs: tuple[Text, ...] = Field(
         description="variables that may be set from outside; they are not measured"
     )
@@ -78,9 +78,7 @@ class WalletPart(Part):
     """Which keys the plane must show."""
 
     kms_root: RootKey = Field(description="compressed secp256k1 root of the signature chains")
-    purposes: tuple[Text, ...] = Field(
-        min_length=1, description="purposes; exactly one key for each"
-    )
+    purposes: tuple[Text, ...] = Field(description="purposes; exactly one key for each")
 
 
 class ImagePart(Part):
@@ -113,7 +111,7 @@ class PolicyPart(Part):
     wallet: WalletPart | None = Field(
         default=None, description="which keys it must show; no table: the plane holds none"
     )
-    image: tuple[ImagePart, ...] = Field(min_length=1, description="allowed measurements")
+    image: tuple[ImagePart, ...] = Field(description="allowed measurements")
 
 
 class PolicyDocument(Part):
