@@ -43,7 +43,7 @@ class Served:
     def bind(self, key, *, stated=True):
         """Use a TLS key, and say so in the statement unless told not to."""
         machine = self.plane.machine
-        wanted = tls.Wanted("plane", NOW - 60, NOW + 30 * 86_400)
+        wanted = tls.Wanted("plane", self.clock.now - 60, self.clock.now + 30 * 86_400)
         chain = tls.certificate_chain(machine.kms, machine.boot.app_id_bytes, key, wanted)
         (self.folder / "chain.pem").write_text("".join(chain))
         (self.folder / "key.pem").write_text(tls.key_pem(key))

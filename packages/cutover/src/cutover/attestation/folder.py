@@ -96,6 +96,7 @@ def write_folder(
         files["collateral.json"] = collateral.text.encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "collateral.json").unlink(missing_ok=True)  # an older one is not this one's
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as error:
