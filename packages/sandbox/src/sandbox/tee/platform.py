@@ -1,6 +1,7 @@
 """One processor: its patch levels, its PCK certificate, its quoting enclave (attestation §12)."""
 
 import hashlib
+import re
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ from sandbox.tee import der, keys
 from sandbox.tee.pki import Issued, Pki
 
 FMSPC: Final = "B0C06F000000"
+_FMSPC: Final = re.compile(r"[0-9A-F]{12}")
 QE_MRSIGNER: Final = bytes.fromhex(
     "dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5"
 )
@@ -51,6 +53,11 @@ class Platform:
     svns: Svns = field(default_factory=Svns)
     fmspc: str = FMSPC
     pck_not_after: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an FMSPC that no certificate could carry; raises ValueError."""
+        if not _FMSPC.fullmatch(self.fmspc):
+            raise ValueError(f"fmspc {self.fmspc!r}: 12 hex digits, upper case, are expected")
 
     @property
     def ppid(self) -> bytes:
