@@ -8,6 +8,7 @@ some services add, is cut off before anything is kept: it would be preferred ove
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import dcap_qvl  # type: ignore[import-untyped]  # stubs, but no py.typed
@@ -148,6 +149,7 @@ def _parsed(text: str) -> Any:
         raise MalformedError(f"collateral: {shown(str(error))}", "QuoteCollateralV3") from error
 
 
+@lru_cache(maxsize=4)
 def root_sha256(der: bytes) -> str:
     """The name of a root: SHA-256 of its certificate in DER, lower-case hex.
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from cutover.attestation.limits import EVENTS_MAX
@@ -53,11 +54,13 @@ class EventLog:
     """A log whose form is right; whether it is true, only `replay` says.
 
     Attributes:
-        boot: digests of RTMR0, 1 and 2, as given: those registers are compared as wholes.
+        registers: what RTMR0 to 3 are after its entries; None for one of the first three that it
+            has no entry of. Their digests are taken as given: these registers are compared as
+            wholes.
         runtime: the entries of RTMR3.
     """
 
-    boot: tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, ...]]
+    registers: tuple[bytes | None, bytes | None, bytes | None, bytes]
     runtime: tuple[Event, ...]
 
 
@@ -82,8 +85,11 @@ class BootFacts:
     application: tuple[str, ...]
 
 
+@lru_cache(maxsize=16)
 def parse_event_log(text: str | bytes) -> EventLog:
     """Read a guest agent's log, of dstack 0.3, 0.5 or 0.6.
+
+    One boot shows the same log at every look, so it is read once.
 
     Raises:
         MalformedError: naming the first entry that is not as it must be.
@@ -103,7 +109,9 @@ def parse_event_log(text: str | bytes) -> EventLog:
             runtime.append(_runtime(entry, what))
         else:
             boot[imr].append(hex_bytes(entry.get("digest"), f"{what}: digest", _DIGEST_SIZE))
-    return EventLog((tuple(boot[0]), tuple(boot[1]), tuple(boot[2])), tuple(runtime))
+    rtmr0, rtmr1, rtmr2 = (extend(digests) if digests else None for digests in boot)
+    rtmr3 = extend([event.digest for event in runtime])
+    return EventLog((rtmr0, rtmr1, rtmr2, rtmr3), tuple(runtime))
 
 
 def _runtime(entry: dict[str, Any], what: str) -> Event:
@@ -154,10 +162,9 @@ def replay(log: EventLog, report: Report) -> list[int]:
         MalformedError: naming the first register that the log does not lead to.
     """
     covered = []
-    for index, digests in enumerate((*log.boot, tuple(event.digest for event in log.runtime))):
-        if not digests and index < 3:
+    for index, value in enumerate(log.registers):
+        if value is None:
             continue  # a log of RTMR3 alone; RTMR0 to 2 are compared with the policy as wholes
-        value = extend(digests)
         if not hmac.compare_digest(value, report.rtmr(index)):
             seen = f"RTMR{index} replays to {value.hex()[:16]}…"
             raise MalformedError(seen, f"{report.rtmr(index).hex()[:16]}…, as in the quote")

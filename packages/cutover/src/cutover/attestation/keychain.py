@@ -6,6 +6,7 @@ has the same one, and it is not fresh. So the key also signs the statement, whic
 
 import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from coincurve import PublicKey
@@ -80,9 +81,14 @@ def kms_root_of(wallet: Wallet, app_id: bytes) -> bytes:
     Raises:
         MalformedError: when a signature recovers no key at all.
     """
-    said = f"{wallet.purpose}:{wallet.public_key.hex()}".encode()
-    app_key = _recover(wallet.chain[0], said)
-    return _recover(wallet.chain[1], _ISSUED + app_id + app_key)
+    return _root_of(wallet.purpose, wallet.public_key, wallet.chain, app_id)
+
+
+@lru_cache(maxsize=64)
+def _root_of(purpose: str, key: bytes, chain: tuple[bytes, bytes], app_id: bytes) -> bytes:
+    """A chain never changes, so it is followed once."""
+    app_key = _recover(chain[0], f"{purpose}:{key.hex()}".encode())
+    return _recover(chain[1], _ISSUED + app_id + app_key)
 
 
 def check_chain(wallet: Wallet, app_id: bytes, root: bytes) -> None:

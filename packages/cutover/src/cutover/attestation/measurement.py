@@ -93,19 +93,16 @@ def judge_config_id(report: Report, facts: BootFacts, asked: ConfigId) -> Reason
         if asked is ConfigId.REQUIRED:
             return failed(step, "unset", "zeros", "a value set by the machine monitor")
         return Reason(step, Outcome.NOT_ASKED, "unset", "zeros; this platform does not set it")
-    forms = {
-        1: facts.compose_hash,
-        2: keccak(
-            facts.compose_hash
-            + facts.app_id
-            + bytes([_PROVIDER_KINDS.get(facts.provider, 255)])
-            + facts.provider_id
-        ),
-    }
-    if value[0] not in forms:
-        # Form 3 hashes a document that the bundle does not carry.
-        return failed(step, "unknown_form", f"form {value[0]}", "form 1 or 2 (attestation §3)")
-    expected = (bytes([value[0]]) + forms[value[0]]).ljust(len(value), b"\0")
+    match value[0]:
+        case 1:
+            named = facts.compose_hash
+        case 2:
+            kind = bytes([_PROVIDER_KINDS.get(facts.provider, 255)])
+            named = keccak(facts.compose_hash + facts.app_id + kind + facts.provider_id)
+        case other:
+            # Form 3 hashes a document that the bundle does not carry.
+            return failed(step, "unknown_form", f"form {other}", "form 1 or 2 (attestation §3)")
+    expected = (value[:1] + named).ljust(len(value), b"\0")
     if not hmac.compare_digest(value, expected):
         return failed(step, "mismatch", value.hex(), f"{expected.hex()}, by the event log")
     return passed(step, f"form_{value[0]}", "the compose-hash, without the event log's help")

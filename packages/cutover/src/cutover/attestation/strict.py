@@ -2,13 +2,10 @@
 
 import binascii
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from cutover.attestation.limits import SHOWN_CHARS_MAX
-
-_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
 
 
 class MalformedError(ValueError):
@@ -41,7 +38,7 @@ def read_json(text: str | bytes, what: str) -> Any:
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         decoded.encode("utf-8")  # a lone surrogate in text is no Unicode
-        return json.loads(decoded, object_pairs_hook=_once, parse_constant=_no_constant)
+        return _DECODER.decode(decoded)
     except MalformedError:
         raise
     except (ValueError, RecursionError) as error:
@@ -61,15 +58,18 @@ def _no_constant(word: str) -> Any:
     raise MalformedError(f"the constant {word}", "JSON, which has no such number")
 
 
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical_json(value: Any) -> bytes:
     """Sorted names, no blanks, UTF-8: RFC 8785 for text, lists, tables and small whole numbers.
 
     Raises:
         MalformedError: for text that is no Unicode.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
-        return text.encode("utf-8")
+        return _ENCODER.encode(value).encode("utf-8")
     except UnicodeEncodeError as error:
         raise MalformedError("a lone surrogate", "Unicode text") from error
 
@@ -80,9 +80,12 @@ def hex_bytes(value: object, what: str, *sizes: int) -> bytes:
     Raises:
         MalformedError: for anything else.
     """
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
+    try:
+        raw = binascii.unhexlify(value) if isinstance(value, str) else None
+    except ValueError:
+        raw = None
+    if raw is None or raw.hex() != value:  # upper case would be a second spelling
         raise MalformedError(f"{what}: {shown(value)}", "lower-case hexadecimal")
-    raw = binascii.unhexlify(value)
     if sizes and len(raw) not in sizes:
         wanted = " or ".join(str(size) for size in sizes)
         raise MalformedError(f"{what}: {len(raw)} bytes", f"{wanted} bytes")
