@@ -42,6 +42,15 @@ def paused_conductor(trace):
     assert trace["phase"] == "complete"
 
 
+def late_conductor(trace):
+    """It reached a node before its first write; the refusal was said, and taken back later."""
+    said = [fact["refused"] for _, fact in decided(trace, "GatewayReport")]
+    assert any(text.startswith("term 1 is older than term 2") for text in said)
+    assert said[-1] == ""
+    assert ended(trace, "conductor") == ["JournalError"]
+    assert trace["phase"] == "complete"
+
+
 def operators_race(trace):
     """All four orders were judged, one of them refused; the abort stands."""
     given = [what for _, who, what, _ in trace["all"] if who == "operator"]
@@ -123,6 +132,7 @@ def payments_unknown(trace):
 
 SEEN = {
     "paused_conductor_wakes_after_its_lease": paused_conductor,
+    "late_conductor_offers_its_table": late_conductor,
     "operators_race": operators_race,
     "torn_write_at_a_promotion": torn_write,
     "both_planes_down": both_planes_down,

@@ -238,7 +238,20 @@ class Node:
     async def _next_table(self) -> bool:
         """Ask once; returns False when the offered table was of no use."""
         offered = await self._link.newer_table(self._config.node, self._in_force)
-        return offered is None or await self._offer(offered)
+        if offered is None:
+            self._agree()
+            return True
+        return await self._offer(offered)
+
+    def _agree(self) -> None:
+        """The conductor has no other table than ours: what was refused before was not of this one.
+
+        A conductor that was replaced and does not know it yet may offer its table once more; that
+        it was refused must not be held against the one that leads.
+        """
+        if self._refused[0]:
+            self._refused = (0, "")
+            self._report_now.set()
 
     async def _offer(self, offered: RoutingTable) -> bool:
         match judge(self._in_force, offered, self._config.planes, self._config.accept_run):

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from cutover.errors import ConfigurationError
 from cutover.simulator.faults import Fault, Kind, Schedule
+from cutover.simulator.kernel.host import Host
 from cutover.simulator.kernel.weather import Condition
 from cutover.simulator.world.plane import Plane
 
 if TYPE_CHECKING:
     from cutover.simulator.world.world import World
+
+UNSEEING_MS: Final = 400
+"""For which a conductor that wakes waits for the first answer of a plane."""
 
 Undo = Callable[[], None]
 Begin = Callable[["World", Fault], Undo | None]
@@ -68,7 +72,29 @@ def _takeover(world: "World", _: Fault) -> Undo:
     first.journal.lose_lock()
     second.start()
     world.conductors.reverse()
-    return host.go_on
+    world.network.break_calls(first.name)  # its address is the standby's now
+    return lambda: _wake(world, host)
+
+
+def _wake(world: "World", host: Host) -> None:
+    """A stale conductor goes on; for a moment nodes may reach it, and it sees nothing yet.
+
+    Its first write is its last, so that is all the time in which it could do harm.
+    """
+    network = world.network
+    unseeing = [Condition(host.name, plane, slow_ms=UNSEEING_MS) for plane in world.planes]
+    for condition in unseeing:
+        network.weather.add(condition)
+    for conductor in world.conductors:
+        network.break_calls(conductor.name)
+    host.go_on()
+
+    def sees() -> None:
+        for condition in unseeing:
+            network.weather.remove(condition)
+        network.weather_changed()
+
+    world.loop.call_later(UNSEEING_MS / 1000, sees)
 
 
 def _weather(world: "World", fault: Fault) -> Undo:

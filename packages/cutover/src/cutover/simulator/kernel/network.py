@@ -58,6 +58,12 @@ class Network:
         self._listeners: dict[tuple[str, int], Listener] = {}
         self._streams: list[Stream] = []
         self._changed = asyncio.Event()
+        self._calls: dict[str, dict[asyncio.Future[Any], Callable[[], None]]] = {}
+
+    def break_calls(self, name: str) -> None:
+        """Let everybody who waits for an answer from there ask again."""
+        for died in list(self._calls.get(name, {}).values()):
+            died()
 
     def listen(self, factory: Callable[[], asyncio.BaseProtocol], name: str, port: int) -> Listener:
         """Take connections under a name.
@@ -175,7 +181,12 @@ class Network:
 
         host.on_death(died)
         host.start(_into(done, ask), f"call from {_here()}")
-        return await done
+        calls = self._calls.setdefault(name, {})
+        calls[done] = died
+        try:
+            return await done
+        finally:
+            del calls[done]
 
 
 async def _into(done: "asyncio.Future[T]", ask: Callable[[], Awaitable[T]]) -> None:

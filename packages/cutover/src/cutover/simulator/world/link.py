@@ -71,7 +71,9 @@ class SimulatedLink:
         """Nothing is open between two calls."""
 
     async def _ask(self, patience: float, ask: Callable[[Desk], Awaitable[T]]) -> T:
-        running = [one for one in self._conductors if one.host is not None]
+        known = [one for one in self._conductors if one.host is not None]
+        awake = [one for one in known if one.host is not None and not one.host.paused]
+        running = awake or known
         chosen = self._chance.choice(running) if len(running) > 1 else next(iter(running), None)
         try:
             async with asyncio.timeout(patience):
