@@ -1,4 +1,4 @@
-"""The verbs `tee` and `pccs`: two processes with one seed are one world."""
+"""The verbs `tee`, `pccs` and `front`: two processes with one seed are one world."""
 
 import asyncio
 import json
@@ -81,6 +81,7 @@ def _told_to_stop():
         ("tee", "--port", "0", "--name", ""),
         ("pccs", "--number", "0"),
         ("pccs", "--fmspc", "xyz"),
+        ("front", "--upstream", "127.0.0.1:1", "--state-file", "/nowhere/at/all.json"),
     ],
 )
 def test_a_wrong_option_or_file_is_named_and_ends_with_2(command, capsys, monkeypatch):
@@ -89,11 +90,28 @@ def test_a_wrong_option_or_file_is_named_and_ends_with_2(command, capsys, monkey
     assert capsys.readouterr().err.startswith(f"cutover-sandbox {command[0]}: ")
 
 
-@pytest.mark.parametrize("verb", ["tee", "pccs"])
-def test_help_names_every_option(verb, capsys):
+async def test_a_front_says_where_it_and_its_control_are(tmp_path):
+    async with running(tmp_path, "front", "--upstream", "127.0.0.1:1") as (state, said, _):
+        there = json.loads(state.read_text())
+        assert there["url"] in said
+        headers = {"authorization": f"Bearer {there['control_token']}"}
+        async with httpx.AsyncClient(headers=headers, trust_env=False) as http:
+            mode = (await http.get(f"{there['control']}/mode")).json()
+        assert mode == {"mode": "pass", "counts": {"connections": 0, "bytes_read": 0}}
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        ("tee", ("--uds", "--seed", "--state-file", "--root-file", "--control-port")),
+        ("pccs", ("--status", "--seed", "--state-file", "--root-file", "--control-port")),
+        ("front", ("--upstream", "--name", "--state-file", "--control-port")),
+    ],
+)
+def test_help_names_every_option(verb, options, capsys):
     with pytest.raises(SystemExit) as ended:
         main((verb, "--help"))
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    for option in ("--seed", "--state-file", "--root-file", "--control-port"):
+    for option in options:
         assert option in said

@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return tee.run_tee(arguments)
             case "pccs":
                 return tee.run_pccs(arguments)
+            case "front":
+                return tee.run_front(arguments)
             case _:
                 return relay.run(arguments)
     except OSError as error:
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         verbs.add_parser("tee", help="a guest agent whose quotes verify under a test root")
     )
     tee.add_pccs_arguments(verbs.add_parser("pccs", help="the collateral for these quotes"))
+    tee.add_front_arguments(verbs.add_parser("front", help="a way to a plane that can swap keys"))
     return parser
 
 

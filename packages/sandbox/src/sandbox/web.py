@@ -150,6 +150,7 @@ class Server:
     ) -> None:
         self._config = Config(
             application,
+            interface="asgi3",
             lifespan="off",
             log_level="error",
             access_log=False,

@@ -1,4 +1,4 @@
-"""The verbs `tee` and `pccs` of `cutover-sandbox`."""
+"""The verbs `tee`, `pccs` and `front` of `cutover-sandbox`."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from sandbox.files import write_json_atomically
 from sandbox.processes import stop_event
 from sandbox.tee.boot import Boot
 from sandbox.tee.events import Style
+from sandbox.tee.front import Front
 from sandbox.tee.machine import Machine
 from sandbox.tee.pccs import Pccs
 from sandbox.tee.pki import Pki
@@ -46,6 +47,22 @@ def add_pccs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--number", type=int, default=20, help="of the evaluation data set")
     parser.add_argument("--frozen-at", type=int, metavar="UNIX", help="take this for now, for ever")
     _add_common(parser)
+
+
+def add_front_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `front`."""
+    parser.add_argument("--upstream", type=_address, required=True, metavar="HOST:PORT")
+    parser.add_argument("--name", default="localhost", help="what a swapped certificate says")
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0: any")
+    parser.add_argument("--control-port", type=int, default=0, help="0: any")
+    parser.add_argument("--state-file", type=Path, help="gets addresses and control token")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise argparse.ArgumentTypeError(f"HOST:PORT is expected, not {text!r}")
+    return host, int(port)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +109,37 @@ def run_pccs(arguments: argparse.Namespace) -> int:
         return _refuse("pccs", error)
 
 
+def run_front(arguments: argparse.Namespace) -> int:
+    """Stand before a plane until SIGTERM; 2 when an address or a file is wrong."""
+    front = Front(
+        arguments.upstream,
+        secrets.token_hex(32),
+        name=arguments.name,
+        port=arguments.port,
+        control_port=arguments.control_port,
+    )
+    try:
+        return asyncio.run(_run_front(front, arguments.state_file))
+    except (OSError, ValueError) as error:
+        return _refuse("front", error)
+
+
+async def _run_front(front: Front, state_file: Path | None) -> int:
+    stop = stop_event()
+    async with front.running():
+        where = {"url": front.url, "control": front.control, "control_token": front.token}
+        await _listening(state_file, where, stop)
+    return 0
+
+
+async def _listening(state_file: Path | None, where: dict[str, str], stop: asyncio.Event) -> None:
+    if state_file is not None:
+        write_json_atomically(state_file, {"pid": os.getpid(), **where})
+    sys.stdout.write(f"listening at {where['url']}\n")
+    sys.stdout.flush()
+    await stop.wait()
+
+
 def _refuse(verb: str, error: Exception) -> int:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
@@ -121,18 +169,13 @@ async def _run(
     async with served.running():
         if arguments.root_file is not None:
             arguments.root_file.write_bytes(root)
-        if arguments.state_file is not None:
-            state = {
-                "pid": os.getpid(),
-                "url": served.url,
-                "control": served.control,
-                "control_token": where.token,
-                "seed": seed,
-                "fmspc": platform.fmspc,
-                "root_der": root.hex(),
-            }
-            write_json_atomically(arguments.state_file, state)
-        sys.stdout.write(f"listening at {served.url}\n")
-        sys.stdout.flush()
-        await stop.wait()
+        state = {
+            "url": served.url,
+            "control": served.control,
+            "control_token": where.token,
+            "seed": seed,
+            "fmspc": platform.fmspc,
+            "root_der": root.hex(),
+        }
+        await _listening(arguments.state_file, state, stop)
     return 0

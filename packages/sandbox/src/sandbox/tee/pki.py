@@ -24,7 +24,8 @@ ROOT: Final = "root-ca"
 TCB_SIGNER: Final = "tcb-signer"
 _YEAR_2018: Final = 1_514_764_800
 _YEAR_2050: Final = 2_524_608_000
-_RULES: Final = "https://pki.sandbox.invalid/root.crl"
+_CRL_ADDRESS: Final = "https://pki.sandbox.invalid/root.crl"
+SGX_EXTENSION: Final = "1.2.840.113741.1.13.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,6 @@ class Pki:
         return Issued(key, builder.sign(signer, hashes.SHA256(), ecdsa_deterministic=True))
 
 
-SGX_EXTENSION: Final = "1.2.840.113741.1.13.1"
-
-
 def pck_ca_name(authority: Authority) -> str:
     """Return what revocation calls a PCK authority."""
     return f"pck-{authority}-ca"
@@ -189,7 +187,7 @@ def _authority_id(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifie
 
 
 def _crl_address() -> x509.CRLDistributionPoints:
-    where = [x509.UniformResourceIdentifier(_RULES)]
+    where = [x509.UniformResourceIdentifier(_CRL_ADDRESS)]
     return x509.CRLDistributionPoints([x509.DistributionPoint(where, None, None, None)])
 
 
