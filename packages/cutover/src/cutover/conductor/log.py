@@ -7,7 +7,8 @@ not be written is counted and told once it can be.
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, get_args
 
 import msgspec
@@ -75,11 +76,24 @@ class _Writer:
 
 
 _WRITER: Final = _Writer()
+_hushed = False
 
 
 def say(event: str, **fields: Any) -> None:
     """Write one line soon."""
-    _WRITER.put(event, fields)
+    if not _hushed:
+        _WRITER.put(event, fields)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Say nothing inside the block: a simulation has a trace, and no thread."""
+    global _hushed  # noqa: PLW0603 - the log is one for the process, as standard error is
+    before, _hushed = _hushed, True
+    try:
+        yield
+    finally:
+        _hushed = before
 
 
 def flush(seconds: float = 1.0) -> None:

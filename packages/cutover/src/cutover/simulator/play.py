@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 
 import msgspec
 
+from cutover.conductor.log import hushed
 from cutover.crashpoint import POINTS, Process
 from cutover.decision.run import TERMINAL
 from cutover.decision.status import status_of
@@ -110,7 +111,8 @@ def _hushed() -> Iterator[None]:
     log.addHandler(nobody)
     log.propagate = False
     try:
-        yield
+        with hushed():
+            yield
     finally:
         log.removeHandler(nobody)
         log.propagate = propagated

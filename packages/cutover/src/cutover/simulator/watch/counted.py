@@ -19,6 +19,10 @@ from cutover.simulator.world.clients import Asked
 ON_THE_WAY_MS: Final = 2_000
 """From an answer to the last report that may be without it."""
 
+HELD_UP_MS: Final = 20_000
+"""Likewise, when a fault may have held that report up."""
+
+_DELAYS: Final = frozenset({Kind.PAUSE, Kind.TAKEOVER, Kind.CUT, Kind.SLOW, Kind.COPY})
 _ENDS: Final = frozenset({Kind.CRASH, Kind.CRASH_AT})
 Cell = tuple[str, int, str, str]
 """Process of a node, generation, intent and plane, outcome."""
@@ -56,7 +60,8 @@ class Counted:
         for node, told in self._told_ms.items():
             if node in died:
                 continue
-            until = told - ON_THE_WAY_MS
+            late = any(f.what in _DELAYS for f in book.between(told - ON_THE_WAY_MS, told))
+            until = told - (HELD_UP_MS if late else ON_THE_WAY_MS)
             had = [a for a in asked if a.node == node and a.status == 200 and a.ended_ms < until]
             n = sum(self._counts[node].values()) + self._lost[node]
             never(7, n < len(had), f"{node} gave {len(had)} answers, the journal has {n} of them")
