@@ -148,6 +148,7 @@ class TestHonest:
             ({"key_provider": "other-kms"}, {"key_provider", "kms_root_public", "rtmr3"}),
             ({"mr_config": "v2"}, {"mr_config_id"}),
             ({"mr_config": "unset"}, {"mr_config_id"}),
+            ({"platform": "platform-2"}, {"ppid"}),
             ({"before_ready": [{"event": "gpu-policy-hash", "payload": "00"}]}, {"rtmr3"}),
         ],
     )

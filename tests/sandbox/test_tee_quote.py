@@ -11,7 +11,7 @@ from cryptography import x509
 from sandbox.tee.collateral import Maker
 from sandbox.tee.forgery import QUOTE_FORGERIES
 from sandbox.tee.pki import Pki
-from sandbox.tee.platform import Platform, Svns
+from sandbox.tee.platform import Platform
 from sandbox.tee.quote import QUOTE_SIZE, REPORT_DATA_AT, SIGNED_SIZE, TdReport, make_quote
 from sandbox.tee.settings import DAY, Collateral, Dates, EvaluationSet, TcbStatus
 
@@ -140,10 +140,7 @@ class TestCollateral:
     def test_a_patched_platform_is_up_to_date_again(self):
         """Out of date means that a higher level exists; raising the platform to it helps."""
         settings = with_status("OutOfDate")
-        patched = Svns(
-            sgx=(PLATFORM.svns.sgx[0] + 1, *PLATFORM.svns.sgx[1:]),
-            tdx=(*PLATFORM.svns.tdx[:2], PLATFORM.svns.tdx[2] + 1, *PLATFORM.svns.tdx[3:]),
-        )
+        patched = PLATFORM.svns.patched()
         new = replace(PLATFORM, svns=patched)
         quote = make_quote(new, replace(REPORT, tee_tcb_svn=bytes(patched.tdx)))
         assert judged(settings=settings).status == "OutOfDate"

@@ -347,6 +347,16 @@ class TestPccs:
         assert (verdict.status, verdict.advisory_ids) == ("OutOfDate", ["INTEL-SA-01312"])
         assert (await pccs.control("POST", "/collateral/promote")).status_code == 422
 
+    async def test_a_patch_of_the_processor_ends_the_recovery(self, guest, pccs):
+        """Out of date until the machine boots on patched hardware; its PPID stays the same."""
+        body = {"standard": {"number": 21, "status": "OutOfDate"}}
+        await pccs.control("PUT", "/collateral", body)
+        verdicts = [await verified(pccs, bytes.fromhex((await guest.quote())["quote"]))]
+        await guest.control("POST", "/machine/restart", {"patched": True})
+        verdicts.append(await verified(pccs, bytes.fromhex((await guest.quote())["quote"])))
+        assert [one.status for one in verdicts] == ["OutOfDate", "UpToDate"]
+        assert verdicts[0].ppid == verdicts[1].ppid
+
     async def test_revocation_and_age_are_settings(self, pccs):
         await pccs.control("PATCH", "/collateral", {"revoked": ["platform-1"]})
         with pytest.raises(ValueError, match="CertRevoked"):

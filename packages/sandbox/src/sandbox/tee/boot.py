@@ -53,7 +53,7 @@ class ExtraEvent(BaseModel):
 
 
 class Boot(BaseModel):
-    """One start of a machine. Everything here is measured or stands in the quote.
+    """One start of a machine. Everything here is measured or shows in the quote.
 
     Attributes:
         app: a name; the app id follows from it unless `app_id` says otherwise.
@@ -66,6 +66,8 @@ class Boot(BaseModel):
         key_provider: where app keys come from; `other-kms` is a KMS of somebody else.
         mr_config: what the host put into mr_config_id.
         debug, sept_ve_disable: attributes of the TD.
+        platform: name of the processor it runs on; the PPID follows from it.
+        patched: the processor has had the update that a recovery asks for.
         before_ready, after_ready: further events, before and after `system-ready`.
     """
 
@@ -85,6 +87,8 @@ class Boot(BaseModel):
     mr_config: Literal["unset", "v1", "v2"] = "v1"
     debug: bool = False
     sept_ve_disable: bool = True
+    platform: Annotated[str, Field(min_length=1, max_length=64)] = "platform-1"
+    patched: bool = False
     before_ready: tuple[ExtraEvent, ...] = ()
     after_ready: tuple[ExtraEvent, ...] = ()
 

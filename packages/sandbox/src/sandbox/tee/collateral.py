@@ -18,7 +18,8 @@ class Maker:
     """Makes the documents of a platform's collateral; the same ones within one clock hour.
 
     Attributes:
-        platform: its FMSPC and its patch levels; its authorities sign.
+        platform: its authorities sign; the documents are about its FMSPC and its patch levels, so
+            for a patched machine give the platform as it was before.
         settings: what is good, old, revoked.
         now: Unix seconds.
     """

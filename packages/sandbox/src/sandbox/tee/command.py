@@ -81,12 +81,13 @@ def run_tee(arguments: argparse.Namespace) -> int:
         "app": arguments.name,
         "disk": arguments.disk,
         "style": arguments.style,
+        "platform": arguments.platform,
     }
     try:
         if arguments.compose is not None:
             # Read as bytes: universal newlines would change what is hashed.
             boot["compose"] = arguments.compose.read_bytes().decode()
-        machine = Machine(seed.encode(), Boot(**boot), platform=arguments.platform)
+        machine = Machine(seed.encode(), Boot(**boot))
         where = _where(arguments, uds=arguments.uds, gone_file=arguments.gone_file)
         served = ServedMachine(machine, where)
         return asyncio.run(_run(served, where, seed, machine.platform, arguments))

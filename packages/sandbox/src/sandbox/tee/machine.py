@@ -15,7 +15,7 @@ from sandbox.tee.boot import Boot
 from sandbox.tee.events import Event, registers
 from sandbox.tee.kms import Kms
 from sandbox.tee.pki import Pki
-from sandbox.tee.platform import Platform
+from sandbox.tee.platform import Platform, Svns
 from sandbox.tee.quote import TdReport, make_quote
 
 REPORT_DATA_SIZE: Final = 64
@@ -47,25 +47,16 @@ class Evidence:
 
 
 class Machine:
-    """A running VM on a platform.
+    """A running VM.
 
     Args:
         seed: of the authorities, the KMS and every key.
         boot: how it was started.
-        platform: name of the processor.
         nonce: sets this start apart from others; two starts never make the same TLS keys. Random
             unless given.
     """
 
-    def __init__(
-        self,
-        seed: bytes,
-        boot: Boot | None = None,
-        *,
-        platform: str = "platform-1",
-        nonce: str | None = None,
-    ) -> None:
-        self.platform = Platform(Pki(seed), platform)
+    def __init__(self, seed: bytes, boot: Boot | None = None, *, nonce: str | None = None) -> None:
         self.starts = 0
         self._seed = seed
         self._nonce = secrets.token_hex(8) if nonce is None else nonce
@@ -73,6 +64,8 @@ class Machine:
 
     def _start(self, boot: Boot) -> None:
         self.boot = boot
+        svns = Svns().patched() if boot.patched else Svns()
+        self.platform = Platform(Pki(self._seed), boot.platform, svns)
         self.starts += 1
         self.tls_keys_made = 0
         other = boot.key_provider == "other-kms"
@@ -92,9 +85,9 @@ class Machine:
         self._start(boot)
 
     def sibling(self, **changes: Any) -> "Machine":
-        """Return another machine on the same processor, started with these changes."""
+        """Return another machine under the same root, started with these changes."""
         boot = Boot.model_validate({**self.boot.model_dump(), **changes})
-        return Machine(self._seed, boot, platform=self.platform.name, nonce=self._nonce)
+        return Machine(self._seed, boot, nonce=self._nonce)
 
     def emit(self, name: str, payload: bytes) -> Event:
         """Measure an event of the application into RTMR3.

@@ -37,6 +37,12 @@ class Svns:
     pce: int = 11
     tdx: tuple[int, ...] = (11, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
+    def patched(self, steps: int = 1) -> "Svns":
+        """Return the levels after so many microcode updates; fewer than none: before them."""
+        sgx = (max(0, self.sgx[0] + steps), *self.sgx[1:])
+        tdx = (*self.tdx[:2], max(0, self.tdx[2] + steps), *self.tdx[3:])
+        return Svns(sgx, self.pce, tdx)
+
 
 @dataclass(frozen=True)
 class Platform:

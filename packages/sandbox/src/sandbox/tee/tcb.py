@@ -5,7 +5,7 @@ means in a real recovery: a higher level exists, and the platform's own is liste
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -119,8 +119,7 @@ def _platform_levels(
 ) -> list[dict[str, Any]]:
     """Return levels, highest first: perhaps a better one, the platform's, and an older one."""
     when = _level_date(found, issued)
-    better = replace(svns, sgx=_changed(svns.sgx, 0, 1), tdx=_changed(svns.tdx, 2, 1))
-    older = replace(svns, sgx=_changed(svns.sgx, 0, -1), tdx=_changed(svns.tdx, 2, -1))
+    better, older = svns.patched(), svns.patched(-1)
     levels = []
     if found.status == "NoMatchingLevel":
         return [_level(better, "UpToDate", when, (), kind)]
@@ -129,10 +128,6 @@ def _platform_levels(
     levels.append(_level(svns, found.status, when, found.advisories, kind))
     levels.append(_level(older, "OutOfDate", when - 365 * DAY, _OLDER, kind))
     return levels
-
-
-def _changed(svns: tuple[int, ...], index: int, by: int) -> tuple[int, ...]:
-    return (*svns[:index], max(0, svns[index] + by), *svns[index + 1 :])
 
 
 def _level(
