@@ -39,6 +39,7 @@ from sandbox.web import (
 
 Mode = Literal["pass", "swap", "drop"]
 _CHUNK: Final = 1 << 16
+_STOP_SECONDS_MAX: Final = 2.0
 _LONG_AGO, _FAR_AWAY = 1_514_764_800, 4_102_444_800
 
 
@@ -63,6 +64,7 @@ class Front:
     control: str = ""
     _inner: tuple[str, int] = ("", 0)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _handlers: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -85,6 +87,8 @@ class Front:
             for server in (outer, inner):
                 server.close()
             self._cut()
+            if self._handlers:
+                await asyncio.wait(self._handlers, timeout=_STOP_SECONDS_MAX)
             await asyncio.gather(outer.wait_closed(), inner.wait_closed(), desk.stop())
 
     def switch(self, mode: Mode) -> None:
@@ -101,8 +105,16 @@ class Front:
         for writer in list(self._open):
             writer.transport.abort()
 
+    def _remember_handler(self) -> None:
+        """The end waits for this connection's task, so that none is left behind."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._handlers.add(task)
+            task.add_done_callback(self._handlers.discard)
+
     async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry a connection on to the plane or to the impostor, without looking into it."""
+        self._remember_handler()
         self.counts["connections"] += 1
         if self.mode == "drop":
             writer.transport.abort()
@@ -112,6 +124,7 @@ class Front:
 
     async def _swapped(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read what a caller says to the wrong key, and carry it on."""
+        self._remember_handler()
         believes_all = ssl.create_default_context()
         believes_all.check_hostname = False
         believes_all.verify_mode = ssl.CERT_NONE
