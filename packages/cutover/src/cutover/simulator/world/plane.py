@@ -1,6 +1,7 @@
 """A plane: the HTTP contract as the service answers it, with faults that can be set.
 
-What it executed is durable, as its own ledger would be: a repeated idempotency key gets the first
+One that is not ready says why, and its key with it: what planes say must not be kept as it is. What
+it executed is durable, as its own ledger would be: a repeated idempotency key gets the first
 answer again, also from the process that replaced the one that crashed.
 """
 
@@ -119,7 +120,8 @@ class Plane:
         match method, path:
             case "GET", "/ready":
                 fine = self.ready is True
-                said = {"ready": bool(self.ready), "reasons": [] if fine else ["as told"]}
+                reasons = [] if fine else [f"the rail refuses {self._key}"]
+                said = {"ready": bool(self.ready), "reasons": reasons}
                 return (503 if self.ready is None else 200), _json(said)
             case "GET", "/health":
                 return 200, _json(self._health())
