@@ -15,6 +15,7 @@ import dcap_qvl  # type: ignore[import-untyped]  # stubs, but no py.typed
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cutover.attestation.certificates import UNREADABLE
 from cutover.attestation.limits import COLLATERAL_BYTES_MAX
 from cutover.attestation.strict import (
     MalformedError,
@@ -108,7 +109,7 @@ def _crl(kept: dict[str, str], name: str) -> tuple[int, int]:
         begins, ends = crl.last_update_utc, crl.next_update_utc
     except MalformedError:
         raise
-    except ValueError as error:
+    except UNREADABLE as error:
         raise MalformedError(f"{name}: {shown(str(error))}", "a revocation list in DER") from error
     if ends is None:
         raise MalformedError(f"{name} without nextUpdate", "a list that ends")
@@ -122,7 +123,7 @@ def _chain_ends(kept: dict[str, str]) -> list[int]:
             try:
                 chain = x509.load_pem_x509_certificates(kept[name].encode())
                 ends += [int(one.not_valid_after_utc.timestamp()) + 1 for one in chain]
-            except ValueError as error:
+            except UNREADABLE as error:
                 raise MalformedError(f"{name}: {shown(str(error))}", "certificates") from error
     return ends
 
@@ -158,6 +159,6 @@ def root_sha256(der: bytes) -> str:
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise MalformedError(f"root: {shown(str(error))}", "a certificate in DER") from error
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cutover.attestation.certificates import UNREADABLE
 from cutover.attestation.collateral import Collateral
 from cutover.attestation.strict import MalformedError, hex_bytes, read_json, shown, table_of
 
@@ -30,6 +31,15 @@ def prove(collateral: Collateral, root_sha256: str) -> None:
     Raises:
         MalformedError: naming the part that is not.
     """
+    try:
+        _prove(collateral, root_sha256)
+    except MalformedError:
+        raise
+    except UNREADABLE as error:
+        raise MalformedError(f"collateral: {shown(str(error))}", "readable certificates") from error
+
+
+def _prove(collateral: Collateral, root_sha256: str) -> None:
     parts: dict[str, str] = table_of(read_json(collateral.text, "collateral"), "collateral")
     names = ("tcb_info", "qe_identity", "pck_crl")
     chains = {name: _chain(parts[f"{name}_issuer_chain"], root_sha256, name) for name in names}
@@ -55,7 +65,7 @@ def _chain(pem: str, root_sha256: str, name: str) -> tuple[x509.Certificate, x50
         raise MalformedError(f"{name}: root {found}", root_sha256)
     try:
         signer.verify_directly_issued_by(root)
-    except (InvalidSignature, ValueError, TypeError) as error:
+    except InvalidSignature as error:
         raise MalformedError(
             f"{name}: {shown(str(error))}", "a signer issued by the root"
         ) from error

@@ -8,6 +8,7 @@ from typing import Any, Final
 import dcap_qvl  # type: ignore[import-untyped]  # stubs, but no py.typed
 from cryptography import x509
 
+from cutover.attestation.certificates import UNREADABLE
 from cutover.attestation.collateral import Collateral
 from cutover.attestation.quote import Quote, Report
 from cutover.attestation.strict import MalformedError, shown
@@ -90,9 +91,9 @@ def _platform(chain: bytes) -> Platform:
         certificates = x509.load_pem_x509_certificates(chain)
         fmspc = dcap_qvl.parse_pck_extension_from_pem(chain).fmspc
         ends = min(one.not_valid_after_utc for one in certificates)
-    except ValueError as error:
+        issuer = certificates[0].issuer.rfc4514_string()
+    except UNREADABLE as error:
         raise MalformedError(f"certification data: {shown(str(error))}", "PCK chain") from error
-    issuer = certificates[0].issuer.rfc4514_string()
     for ca in ("Platform", "Processor"):
         if f"PCK {ca} CA" in issuer:
             return Platform(bytes(fmspc).hex().upper(), ca.lower(), int(ends.timestamp()))

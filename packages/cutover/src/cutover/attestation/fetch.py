@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cutover.attestation.bundle import PATH
+from cutover.attestation.certificates import UNREADABLE
 from cutover.attestation.limits import REPLY_BYTES_MAX
 from cutover.attestation.strict import shown
 from cutover.errors import CutoverError
@@ -118,7 +119,7 @@ def _peer(response: httpx.Response) -> tuple[bytes | None, int | None]:
         spki = certificate.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
-    except ValueError as error:
+        ends = int(certificate.not_valid_after_utc.timestamp())
+    except UNREADABLE as error:
         raise NoAnswerError(f"{response.url.host}: an unreadable certificate") from error
-    ends = int(certificate.not_valid_after_utc.timestamp())
     return hashlib.sha256(spki).digest(), ends
