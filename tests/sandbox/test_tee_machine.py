@@ -227,6 +227,15 @@ class TestLies:
             honest = machine.evidence(NONCE).quote
             assert evidence.quote[at : at + 48] != honest[at : at + 48]
 
+    @pytest.mark.parametrize(
+        ("name", "is_late"), [("measured_twice", False), ("measured_late", True)]
+    )
+    def test_the_second_compose_hash_stands_where_its_name_says(self, name, is_late):
+        entries = LIES[name](Machine(SEED), NONCE).entries
+        names = [entry["event"] for entry in entries if entry["imr"] == 3]
+        second = names.index("compose-hash", names.index("compose-hash") + 1)
+        assert (second > names.index("system-ready")) is is_late
+
     def test_telling_a_lie_leaves_the_machine_as_it_was(self, machine):
         before, log = machine.facts(), machine.log_entries()
         for lie in LIES.values():

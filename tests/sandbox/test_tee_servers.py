@@ -361,6 +361,8 @@ class TestPccs:
         await pccs.control("PATCH", "/collateral", {"revoked": ["platform-1"]})
         with pytest.raises(ValueError, match="CertRevoked"):
             await verified(pccs, self.QUOTE)
+        patched = (await pccs.control("PATCH", "/collateral", {"early": {"number": 21}})).json()
+        assert (patched["revoked"], patched["early"]["number"]) == (["platform-1"], 21)
         old = {"qe_identity": {"age_seconds": 100_000, "life_seconds": 1000}}
         shown = (await pccs.control("PUT", "/collateral", old)).json()
         assert (shown["revoked"], shown["standard"]["status"]) == ([], "UpToDate")

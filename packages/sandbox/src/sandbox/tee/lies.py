@@ -84,7 +84,7 @@ def unasked_report_data(machine: Machine, _: bytes) -> Evidence:
 
 
 def measured_twice(machine: Machine, report_data: bytes) -> Evidence:
-    """Two compose hashes before `system-ready`, both truly measured: the first one is a lie."""
+    """Two compose hashes before `system-ready`, both truly measured; the second is not ours."""
     return _with_compose_event(machine, "before_ready").evidence(report_data)
 
 
