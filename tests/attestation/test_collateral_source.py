@@ -1,5 +1,6 @@
 """Collateral from services that fail, lag and lie, and what is kept of it."""
 
+import asyncio
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from cutover.attestation import dcap
 from cutover.attestation.collateral import Floor, parse_collateral, root_sha256
 from cutover.attestation.collateral_proof import prove
 from cutover.attestation.collateral_source import CollateralSource
+from cutover.attestation.gather import INTEL, endpoint
 from cutover.attestation.keep import KeepError
 from cutover.attestation.pccs import Endpoint
 from cutover.attestation.quote import parse_quote
@@ -181,3 +183,33 @@ def test_a_revoked_signer_proves_nothing():
     for name in ("tcb-signer", "pck-platform-ca"):
         with pytest.raises(MalformedError, match="revoked"):
             prove(collateral(revoked=[name]), root_sha256(root()))
+
+
+async def test_a_service_without_the_root_s_list_has_it_elsewhere(tmp_path):
+    """Intel's own service: the list comes in DER from another address."""
+    from sandbox.tee.collateral import Maker
+
+    clock = Clock()
+    der = Maker(Plane().machine.platform, Settings(), NOW).root_crl()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 x\r\ncontent-length: {len(der)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + der)
+        await writer.drain()
+        writer.close()
+
+    async with pccs(clock) as served, await asyncio.start_server(serve, "127.0.0.1", 0) as other:
+        served.faults.replace([Rule(service="pccs", operation="rootcacrl", kind="status")])
+        port = other.sockets[0].getsockname()[1]
+        both = Endpoint(served.url, f"http://127.0.0.1:{port}/root.der")
+        ours = CollateralSource([both], tmp_path, clock, root())
+        found = await ours.get(PLATFORM, SECOND)
+    assert found.troubles == ()
+    assert json.loads(found.collateral.text)["root_ca_crl"] == der.hex()
+
+
+def test_only_intel_s_own_service_has_the_list_elsewhere():
+    """Every other service is asked for it like for the rest."""
+    assert endpoint(INTEL + "/").root_crl_url.startswith("https://")
+    assert endpoint("https://pccs.example").root_crl_url == ""
