@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cutover.cli import output
 from cutover.conductor.loop import TICK_SECONDS_MAX
 from cutover.decision.whatif import limits
 from cutover.decision.whatif.instants import STRIDE_TICKS, TICK_MS
@@ -28,7 +29,8 @@ def test_the_example_is_what_is_printed(other, monkeypatch, capsys):
     """The transcript on the page, line by line, but for the first, which names the files."""
     from cli.hands import hand
 
-    said = hand(monkeypatch, capsys, "whatif", HEALTHY, "--runbook", other, COLUMNS="110")
+    monkeypatch.setattr(output.out, "_width", 110)  # it is told once, at the first import
+    said = hand(monkeypatch, capsys, "whatif", HEALTHY, "--runbook", other)
     assert said.code == 0
     printed = [line.rstrip() for line in said.out.splitlines()][1:]
     (shown,) = re.findall(r"```text\n\$ cutover whatif .*?\n(.*?)\n```", PAGE, re.DOTALL)
