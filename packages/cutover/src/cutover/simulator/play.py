@@ -6,6 +6,7 @@ what a person has to put right, and the run must come to an end that the runbook
 
 import asyncio
 import contextlib
+import gc
 import logging
 import shutil
 import tempfile
@@ -32,6 +33,9 @@ from cutover.simulator.watch.requests import check_answered
 from cutover.simulator.watch.watcher import Told, Watcher, nobody
 from cutover.simulator.world.clients import PATIENCE_SECONDS
 from cutover.simulator.world.world import Habits, World, secrets
+
+COLLECTED_EVERY: Final = 200_000
+"""Objects that are made between two looks for cycles among the youngest."""
 
 FIRST_TABLE_SECONDS: Final = 60.0
 LIVELY_SECONDS: Final = 1_200.0
@@ -96,11 +100,26 @@ def simulate(
     """
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
     try:
-        with _hushed(), instrumented() if _in_workers(schedule) else contextlib.nullcontext():
+        with (
+            _hushed(),
+            _seldom_collected(),
+            instrumented() if _in_workers(schedule) else contextlib.nullcontext(),
+        ):
             watcher = Watcher(runbook, told)
             return run(_simulate(watcher, seed, schedule, habits, output, until, folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Look for cycles seldom: a quarter of a simulation's time went there, and it is soon over."""
+    before = gc.get_threshold()
+    gc.set_threshold(COLLECTED_EVERY, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextlib.contextmanager
