@@ -120,10 +120,13 @@ def test_watching_ends_with_an_interrupt(world):
     child = subprocess.Popen(
         [*CUTOVER, "status", "-w", "--data", str(world.data)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # a shell that put the tests into the background has them ignore interrupts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    assert child.stdout.readline().startswith("shadow | ")
-    child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=20)
+    with child:
+        assert child.stdout.readline().startswith("shadow | ")
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=20)
     assert child.returncode == 130
     assert "Traceback" not in err
 
