@@ -121,7 +121,7 @@ def test_watching_ends_with_an_interrupt(world):
         [*CUTOVER, "status", "-w", "--data", str(world.data)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # a shell that put the tests into the background has them ignore interrupts
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread
     )  # fmt: skip
     with child:
         assert child.stdout.readline().startswith("shadow | ")
