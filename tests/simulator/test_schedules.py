@@ -51,6 +51,12 @@ def late_conductor(trace):
     assert trace["phase"] == "complete"
 
 
+def collateral_goes(trace):
+    """Both verdicts are met; that nobody is paid then is what the simulation checks."""
+    said = [fact["verdict"] for _, fact in decided(trace, "Attestation")]
+    assert {"degraded", "unverifiable"} <= set(said)
+
+
 def operators_race(trace):
     """All four orders were judged, one of them refused; the abort stands."""
     given = [what for _, who, what, _ in trace["all"] if who == "operator"]
@@ -133,6 +139,7 @@ def payments_unknown(trace):
 SEEN = {
     "paused_conductor_wakes_after_its_lease": paused_conductor,
     "late_conductor_offers_its_table": late_conductor,
+    "collateral_goes_while_degraded": collateral_goes,
     "operators_race": operators_race,
     "torn_write_at_a_promotion": torn_write,
     "both_planes_down": both_planes_down,

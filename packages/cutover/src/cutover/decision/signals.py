@@ -138,6 +138,8 @@ def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> 
     gate = runbook.attestation_gate()
     good = acceptable(seen.verdict, seen.evidence, gate.evidence)
     trusted = acceptable(seen.verdict, seen.evidence, gate.money_evidence)
+    # A verdict that says otherwise is not forgotten because the next one cannot be judged.
+    refuted = seen.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID)
     view = replace(
         before,
         verdict=seen.verdict,
@@ -148,7 +150,7 @@ def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> 
         good_at=entry.at_ms if good else before.good_at,
         good_seq=entry.seq if good else before.good_seq,
         attested_at=entry.at_ms if good or seen.verdict is Verdict.DEGRADED else before.attested_at,
-        trusted_at=entry.at_ms if trusted else before.trusted_at,
+        trusted_at=entry.at_ms if trusted else NEVER if refuted else before.trusted_at,
         identity=seen.identity or before.identity,
     )
     run = with_plane(run, seen.plane, view)

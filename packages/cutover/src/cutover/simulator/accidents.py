@@ -70,6 +70,7 @@ def _takeover(world: "World", _: Fault) -> Undo:
     first.supervised = False  # its machine has been replaced; it only wakes once more
     host.pause()
     first.journal.lose_lock()
+    second.supervised = True
     second.start()
     world.conductors.reverse()
     world.network.break_calls(first.name)  # its address is the standby's now
