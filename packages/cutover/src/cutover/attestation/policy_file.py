@@ -3,8 +3,8 @@
 The same way as a runbook's (`cutover.runbook.load`): values, shape, then what shape cannot say.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from cutover.attestation.compose import ComposePolicy
 from cutover.attestation.measurement import Image, Source
@@ -12,8 +12,8 @@ from cutover.attestation.policy import KeyProvider, Limits, Policy, WalletPolicy
 from cutover.attestation.policy_schema import ImagePart, PolicyDocument, PolicyPart, json_schema
 from cutover.attestation.tcb import TcbPolicy
 from cutover.errors import ConfigurationError
-from cutover.runbook.finding import Fault, Finding, Loc, Severity, where
-from cutover.runbook.lines import key_lines, line_of
+from cutover.runbook.finding import Fault, Finding, Loc, Severity
+from cutover.runbook.lines import located
 from cutover.runbook.shape import NotTomlError, parse_toml, read_model
 
 _GRACE_MS_USUAL: Final = 15 * 86_400_000
@@ -65,19 +65,8 @@ def _read(text: str, source: str) -> tuple[PolicyDocument | None, list[Finding]]
         return None, [Finding(source, error.line, "", seen, "valid TOML", Severity.ERROR)]
     shape = read_model(PolicyDocument, json_schema, values, "a policy")
     if isinstance(shape, PolicyDocument):
-        return shape, _located(_faults(shape.attestation), values, text, source)
-    return None, _located(shape, values, text, source)
-
-
-def _located(
-    faults: Iterable[Fault], values: Mapping[str, Any], text: str, source: str
-) -> list[Finding]:
-    lines = key_lines(text)
-    found = [
-        Finding(source, line_of(lines, f.loc), where(values, f.loc), f.seen, f.expected, f.severity)
-        for f in faults
-    ]
-    return sorted(found, key=lambda finding: finding.line)
+        return shape, located(_faults(shape.attestation), values, text, source)
+    return None, located(shape, values, text, source)
 
 
 def _faults(part: PolicyPart) -> Iterator[Fault]:

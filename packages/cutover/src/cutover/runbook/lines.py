@@ -6,10 +6,10 @@ strings and comments whose brackets and newlines must not be mistaken for struct
 """
 
 import tomllib
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from cutover.runbook.finding import Loc
+from cutover.runbook.finding import Fault, Finding, Loc, where
 
 _ENDS_SCALAR: Final = frozenset(",]}#\n")
 _TRIPLES: Final = ('"""', "'''")
@@ -20,6 +20,25 @@ def line_of(lines: Mapping[Loc, int], loc: Loc) -> int:
     while loc and loc not in lines:
         loc = loc[:-1]
     return lines.get(loc, 1)
+
+
+def located(
+    faults: Iterable[Fault], values: Mapping[str, Any], text: str, source: str
+) -> list[Finding]:
+    """Faults with their places in a text, in its order.
+
+    Args:
+        faults: what is wrong with the values.
+        values: that the text was parsed to.
+        text: TOML.
+        source: its name, for people.
+    """
+    lines = key_lines(text)
+    found = [
+        Finding(source, line_of(lines, f.loc), where(values, f.loc), f.seen, f.expected, f.severity)
+        for f in faults
+    ]
+    return sorted(found, key=lambda finding: finding.line)
 
 
 def key_lines(text: str) -> Mapping[Loc, int]:

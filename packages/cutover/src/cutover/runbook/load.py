@@ -5,14 +5,11 @@ Text → values (`shape`) → shape and units (`schema`) → what the parts owe 
 a later step needs the earlier one to be clean.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 from cutover.runbook import advice, plan, rules
 from cutover.runbook.build import build
 from cutover.runbook.document import Runbook
-from cutover.runbook.finding import Fault, Finding, RunbookError, Severity, where
-from cutover.runbook.lines import key_lines, line_of
+from cutover.runbook.finding import Finding, RunbookError, Severity
+from cutover.runbook.lines import located
 from cutover.runbook.schema import Document, json_schema
 from cutover.runbook.shape import NotTomlError, parse_toml, read_shape
 
@@ -44,7 +41,7 @@ def lint_text(text: str, source: str) -> list[Finding]:
     document, findings = _read(text, source)
     if document is not None and not findings:
         faults = advice.warnings(build(document, text))
-        findings = _located(faults, parse_toml(text), text, source)
+        findings = located(faults, parse_toml(text), text, source)
     return findings
 
 
@@ -57,16 +54,5 @@ def _read(text: str, source: str) -> tuple[Document | None, list[Finding]]:
     shape = read_shape(values)
     if isinstance(shape, Document):
         faults = [*rules.faults(shape), *plan.faults(shape)]
-        return shape, _located(faults, values, text, source)
-    return None, _located(shape, values, text, source)
-
-
-def _located(
-    faults: Iterable[Fault], values: Mapping[str, Any], text: str, source: str
-) -> list[Finding]:
-    lines = key_lines(text)
-    found = [
-        Finding(source, line_of(lines, f.loc), where(values, f.loc), f.seen, f.expected, f.severity)
-        for f in faults
-    ]
-    return sorted(found, key=lambda finding: finding.line)
+        return shape, located(faults, values, text, source)
+    return None, located(shape, values, text, source)
