@@ -70,12 +70,10 @@ def _gone(runbook: Runbook, run: Run, now_ms: int) -> bool:
 def trusted(runbook: Runbook, run: Run, now_ms: int) -> bool:
     """Whether attestation allows money on the candidate now.
 
-    Without a verifier's collateral the last trusted verdict counts until its age limit; a verdict
-    that says otherwise ends it at once.
+    Without a verifier's collateral the last trusted verdict counts until its age limit, unless one
+    that says otherwise came after it: that ends it at once (`signals`), whatever follows.
     """
     view, gate = run.plane(runbook.candidate), runbook.attestation_gate()
-    if view.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID):
-        return False
     needed = gate.money_evidence
     if view.verdict is Verdict.VERIFIED and not acceptable(
         view.verdict, view.verdict_evidence, needed

@@ -203,6 +203,8 @@ class Seen:
         good = fact.verdict is Verdict.VERIFIED
         if good and strong_enough(fact.evidence, gate.money_evidence):
             mine.trusted_at = at
+        elif fact.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID):
+            mine.trusted_at = NEVER  # whatever cannot be judged after it
         acceptable = good and strong_enough(fact.evidence, gate.evidence)
         if acceptable or fact.verdict is Verdict.DEGRADED:
             self.attested_at = at
