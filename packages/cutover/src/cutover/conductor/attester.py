@@ -18,7 +18,7 @@ class ReportedAttester:
         self._plane = plane
         self._needed = needed
 
-    async def look(self, deadline_ms: int) -> Attestation:
+    async def look(self, deadline_ms: int, purpose: str = "monitor") -> Attestation:  # noqa: ARG002 - no nonce to bind it to
         """Ask the plane once; no answer within the deadline is no verdict on it either."""
         health = await self._plane.get("/health", deadline_ms)
         return read_attestation(self._plane.name, health, self._needed)

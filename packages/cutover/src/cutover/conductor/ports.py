@@ -33,8 +33,13 @@ class PlaneClient(Protocol):
 class Attester(Protocol):
     """Who finds out what the candidate is."""
 
-    async def look(self, deadline_ms: int) -> Attestation:
-        """One verdict within the deadline, milliseconds; what cannot be told is a verdict, too."""
+    async def look(self, deadline_ms: int, purpose: str = "monitor") -> Attestation:
+        """One verdict within the deadline; what cannot be told is a verdict, too.
+
+        Args:
+            deadline_ms: for the whole look, milliseconds.
+            purpose: what it is for, bound to its nonce: `monitor`, or which promotion.
+        """
         ...
 
 

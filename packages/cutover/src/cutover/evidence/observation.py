@@ -112,6 +112,11 @@ class Attestation(msgspec.Struct, frozen=True, tag=True):
         evidence: reported (what the text says) or verified (what a verifier concluded).
         identity: what the verdict is about; evidence of another identity does not count.
         reasons: what was seen and expected.
+        marks: what must stand beside this verdict for ever, such as `TEST ROOT`.
+        tls_spki: SHA-256 (hex) of the TLS key that proved itself; empty when none did.
+        lasts_ms: milliseconds from its entry in the journal after which it says nothing any more;
+            None when only the runbook's ages limit it.
+        record: SHA-256 (hex) of the kept evidence, to judge it again offline; empty when none is.
     """
 
     plane: str
@@ -119,6 +124,10 @@ class Attestation(msgspec.Struct, frozen=True, tag=True):
     evidence: Evidence
     identity: str
     reasons: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+    tls_spki: str = ""
+    lasts_ms: int | None = None
+    record: str = ""
 
 
 class PreconditionSeen(msgspec.Struct, frozen=True, tag=True):

@@ -45,6 +45,9 @@ class RoutingTable(msgspec.Struct, frozen=True):
         routes: one route for every intent.
         leased: payments to the candidate need the conductor's word that they still may go there;
             without it they are refused. Not so once the run is complete: nobody is left to say it.
+        candidate_spki: SHA-256 (hex) of the only TLS key that the candidate may present; empty
+            while no key has proved itself: nothing is sent there at all. None where the runbook
+            asks for no verified evidence: then the system's trust in certificates decides.
     """
 
     generation: int
@@ -57,6 +60,7 @@ class RoutingTable(msgspec.Struct, frozen=True):
     stage: str
     routes: dict[Intent, Route]
     leased: bool = True
+    candidate_spki: str | None = None
 
     def checked(self) -> Self:
         """Return itself if it may be put in force.

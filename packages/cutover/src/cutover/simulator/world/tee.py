@@ -42,7 +42,7 @@ class SimulatedTee:
         self.collateral = True
         self._fetched_ms = -COLLATERAL_MS
 
-    async def look(self, deadline_ms: int) -> Attestation:
+    async def look(self, deadline_ms: int, purpose: str = "monitor") -> Attestation:  # noqa: ARG002 - a played verdict needs no nonce
         """One verdict, within the deadline."""
         try:
             async with asyncio.timeout(deadline_ms / 1000):
