@@ -57,6 +57,7 @@ class CollateralSource:
         folder: where sets are kept over restarts; None to keep them in memory only.
         clock: wall time.
         root: a test root in DER; None for Intel's.
+        refresh_seconds: age after which the services are asked again.
     """
 
     def __init__(
@@ -65,11 +66,14 @@ class CollateralSource:
         folder: Path | None,
         clock: Clock,
         root: bytes | None = None,
+        refresh_seconds: int = REFRESH_SECONDS,
     ) -> None:
         self._endpoints = tuple(endpoints)
         self._folder = folder
         self._clock = clock
         self._root = INTEL_ROOT_SHA256 if root is None else hashlib.sha256(root).hexdigest()
+        self._refresh = refresh_seconds
+        self._retry = min(RETRY_SECONDS, refresh_seconds)
         self._kept: dict[tuple[str, str], _Kept] = {}
 
     async def get(self, platform: Platform, deadline_ms: int) -> Supply:
@@ -81,10 +85,10 @@ class CollateralSource:
         key, now = (platform.fmspc, platform.ca), self._now()
         kept = self._kept.get(key) or self._load(key)
         self._kept[key] = kept
-        fresh = kept.collateral is not None and 0 <= now - kept.fetched < REFRESH_SECONDS
+        fresh = kept.collateral is not None and 0 <= now - kept.fetched < self._refresh
         if fresh and kept.collateral is not None and now < kept.collateral.ends:
             return Supply(kept.collateral, kept.floor, ())
-        if kept.collateral is not None and 0 <= now - kept.tried < RETRY_SECONDS:
+        if kept.collateral is not None and 0 <= now - kept.tried < self._retry:
             return Supply(kept.collateral, kept.floor, ("the services failed a moment ago",))
         kept.tried = now
         found, troubles = await self._round(key, kept.floor, deadline_ms, "standard")
