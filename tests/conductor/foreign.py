@@ -1,10 +1,14 @@
 """Somebody else's plane: the HTTP contract as today's service answers it, and nothing of ours.
 
-Standard library only. No `x-plane` header, no `plane` field, `/canary/run` without a key, every
-business failure a 200 with a cross in front. Run as a program:
+Standard library only, but for the proof of what it runs on (`attested.py`). No `x-plane` header, no
+`plane` field, `/canary/run` without a key, every business failure a 200 with a cross in front. Run
+as a program:
 
-    foreign.py --port-file F --key K [--tee] [--invoices] [--secret S]
+    foreign.py --port-file F --key K [--tls D [--tee]] [--invoices] [--secret S]
                [--executions F] [--keeps-keys]
+
+`--tls` makes it speak TLS and leaves in that folder what a verifier needs; `--tee` makes it say
+that it is attested, and prove it.
 
 `--executions` writes a line of JSON for every text that it was told, before it answers: `text`,
 `author`, `key` (the idempotency key) and `executed`. Today's service keeps no keys; told to, by
@@ -136,8 +140,16 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     options = None
     book = None
+    machine = None
+    turn = threading.Lock()
 
     def do_GET(self):
+        path, _, query = self.path.partition("?nonce=")
+        if path == "/.well-known/attestation" and self.options.tee:
+            with self.turn:
+                evidence = self.machine.evidence(query)
+            self.say(200, evidence)
+            return
         routes = {
             "/": lambda: {"name": "agent", "version": "2.0.0", "description": "", "endpoints": {}},
             "/health": lambda: health(self.options),
@@ -191,6 +203,16 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+    context = None
+
+    def finish_request(self, request, client_address):
+        """TLS begins in the connection's own thread: a silent caller holds up nobody."""
+        if self.context is not None:
+            try:
+                request = self.context.wrap_socket(request, server_side=True)
+            except OSError:
+                return  # somebody who hung up because of our key
+        super().finish_request(request, client_address)
 
 
 def main():
@@ -198,6 +220,7 @@ def main():
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--secret", default="hook-secret")
+    parser.add_argument("--tls", type=Path)
     parser.add_argument("--tee", action="store_true")
     parser.add_argument("--invoices", action="store_true")
     parser.add_argument("--executions", type=Path)
@@ -205,6 +228,11 @@ def main():
     Handler.options = parser.parse_args()
     Handler.book = Book(Handler.options)
     server = Server(("127.0.0.1", 0), Handler)
+    if Handler.options.tls is not None:
+        from attested import Attested
+
+        Handler.machine = Attested(Handler.options.tls)
+        server.context = Handler.machine.context
     half = Handler.options.port_file.with_suffix(".half")
     half.write_text(str(server.server_address[1]))
     half.replace(Handler.options.port_file)
