@@ -40,9 +40,21 @@ def test_a_good_plane_is_verified_and_marked():
     assert found.verdict == "verified"
     assert {reason.step for reason in found.causes()} == {Step.ROOT}
     assert found.marks() == ("TEST ROOT",)
-    seen = observation("phala", found)
-    assert seen.reasons[0] == "mark: TEST ROOT"
+    seen = observation("phala", found, NOW * 1000)
+    assert seen.marks == ("TEST ROOT",)
     assert (seen.verdict, seen.identity) == ("verified", found.identity)
+    assert seen.tls_spki == TLS_SPKI.hex()
+    assert seen.lasts_ms == (found.deadline - NOW) * 1000
+
+
+def test_only_a_key_that_proved_itself_is_named():
+    """Evidence for another endpoint's key, or under no signature, names none and lasts no time."""
+    other = judge(circumstances=asked(peer_spki=bytes(32)))
+    seen = observation("phala", other, NOW * 1000)
+    assert other.tls_spki == TLS_SPKI.hex()
+    assert (seen.tls_spki, seen.lasts_ms) == ("", None)
+    unsigned = judge(quote=Plane().bundle().quote[:700])
+    assert observation("phala", unsigned, NOW * 1000).tls_spki == ""
 
 
 @pytest.mark.parametrize("style", ["0.5", "0.6"])
@@ -315,7 +327,7 @@ def test_trust_on_first_use_is_said_for_ever():
     found = judge(rules=policy(source="first_use"))
     assert found.verdict == "verified"
     assert "TRUST ON FIRST USE" in found.marks()
-    assert "mark: TRUST ON FIRST USE" in observation("phala", found).reasons
+    assert "TRUST ON FIRST USE" in observation("phala", found, NOW * 1000).marks
     assert "measurements:first_use" in codes(found, "warned")
 
 

@@ -19,7 +19,13 @@ from cutover.attestation.nonces import NonceBook
 from cutover.attestation.policy import Policy
 from cutover.attestation.quote import parse_quote
 from cutover.attestation.strict import MalformedError
-from cutover.attestation.verdict import Outcome, Reason, Step, Verification, amounts_to
+from cutover.attestation.verdict import (
+    MALFORMED_ANSWER,
+    NO_ANSWER,
+    NO_EVIDENCE,
+    Verification,
+    nothing_to_judge,
+)
 from cutover.attestation.verifier import verify
 from cutover.clock import Clock
 from cutover.evidence.observation import Verdict
@@ -36,12 +42,18 @@ class Examination:
         bundle: what the plane handed over; None without an answer.
         collateral: the text it was judged by; empty if there was none.
         warnings: for people: failing services, a coming recovery.
+        asked: the circumstances of the judgement; its nonce is ours.
+        raw: the answer, byte for byte; None without one.
+        fetched: Unix seconds at which the answer, or word that there is none, had come.
     """
 
     verification: Verification
     bundle: Bundle | None
     collateral: str
     warnings: tuple[str, ...]
+    asked: Asked
+    raw: bytes | None
+    fetched: int
 
 
 class Examiner:
@@ -95,20 +107,22 @@ class Examiner:
         try:
             fetched = await fetch_evidence(self._url, nonce.value, deadline_ms // 2)
         except NoEvidenceError as error:
-            return self._without(Outcome.MISSING, "no_evidence", str(error))
+            return self._without(NO_EVIDENCE, str(error), nonce)
         except NoAnswerError as error:
-            return self._without(Outcome.UNVERIFIABLE, "no_answer", str(error))
+            return self._without(NO_ANSWER, str(error), nonce)
+        at = self._now()
         try:
             bundle = parse_bundle(fetched.raw)
         except MalformedError as error:
-            return self._without(Outcome.FAILED, "malformed_answer", str(error))
+            return self._without(MALFORMED_ANSWER, str(error), nonce, fetched)
         supply = await self._supply(bundle, deadline_ms // 4)
         asked = self._asked(fetched, supply, self._nonces.redeem(about, nonce))
         found = verify(bundle, supply.collateral, self._policy, asked)
         self._remember(found, asked)
         await self._look_ahead(bundle, found, deadline_ms // 4)
         text = supply.collateral.text if supply.collateral else ""
-        return Examination(found, bundle, text, supply.troubles + self._ahead)
+        warnings = supply.troubles + self._ahead
+        return Examination(found, bundle, text, warnings, asked, fetched.raw, at)
 
     async def _supply(self, bundle: Bundle, deadline_ms: int) -> Supply:
         try:
@@ -156,12 +170,18 @@ class Examiner:
         warning = look_ahead(quote, supply.collateral, self._root, now)
         self._ahead = (warning,) if warning else ()
 
-    def _without(self, outcome: Outcome, code: str, seen: str) -> Examination:
+    def _without(
+        self, code: str, seen: str, nonce: Nonce, fetched: Fetched | None = None
+    ) -> Examination:
         """A look that brought nothing to judge."""
-        reason = Reason(Step.QUOTE_FORMAT, outcome, code, seen, "evidence over our nonce")
         now = self._now()
-        found = Verification(amounts_to((reason,)), now, now, (reason,))
-        return Examination(found, None, "", ())
+        raw, spki, ends = (
+            (None, None, None)
+            if fetched is None
+            else (fetched.raw, fetched.peer_spki, fetched.peer_ends)
+        )
+        asked = Asked(now, nonce=nonce, peer_spki=spki, peer_ends=ends, root=self._root)
+        return Examination(nothing_to_judge(code, seen, now), None, "", (), asked, raw, now)
 
     def _now(self) -> int:
         return self._clock.wall_ms() // 1000

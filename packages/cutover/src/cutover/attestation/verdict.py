@@ -61,6 +61,17 @@ _AMOUNTS_TO: Final = (
 """The worst outcome decides; the first that occurs, from the top."""
 
 
+NO_EVIDENCE: Final = "no_evidence"
+NO_ANSWER: Final = "no_answer"
+MALFORMED_ANSWER: Final = "malformed_answer"
+NOTHING: Final = {
+    NO_EVIDENCE: Outcome.MISSING,
+    NO_ANSWER: Outcome.UNVERIFIABLE,
+    MALFORMED_ANSWER: Outcome.FAILED,
+}
+"""What a look amounts to that brought no bundle, by its code."""
+
+
 class Reason(msgspec.Struct, frozen=True):
     """One step's word.
 
@@ -159,11 +170,50 @@ def amounts_to(reasons: tuple[Reason, ...]) -> Verdict:
     return Verdict.VERIFIED if signed else Verdict.UNVERIFIABLE
 
 
-def observation(plane: str, found: Verification) -> Attestation:
-    """What the decision core keeps of a verification: verdict, identity, marks and causes."""
-    marks = tuple(f"mark: {mark}" for mark in found.marks())
-    causes = tuple(str(reason) for reason in found.causes())
-    return Attestation(plane, found.verdict, Evidence.VERIFIED, found.identity, marks + causes)
+def nothing_to_judge(code: str, seen: str, now: int) -> Verification:
+    """The verdict of a look that brought no bundle.
+
+    Args:
+        code: `NO_EVIDENCE`, `NO_ANSWER` or `MALFORMED_ANSWER`.
+        seen: what came in its place.
+        now: Unix seconds.
+    """
+    expected = "evidence over our nonce"
+    reasons = (Reason(Step.QUOTE_FORMAT, NOTHING[code], code, seen, expected),)
+    return Verification(amounts_to(reasons), now, now, reasons)
+
+
+def proved_key(found: Verification) -> str:
+    """SHA-256 of the TLS key that proved itself: bound by a quote whose signature holds.
+
+    Empty when a step on the way from the quote to the key of our connection did not hold.
+    """
+    steps = (Step.ROOT, Step.QUOTE_SIGNATURE, Step.STATEMENT, Step.NONCE, Step.TLS_KEY)
+    return found.tls_spki if all(map(found.holds, steps)) else ""
+
+
+def observation(plane: str, found: Verification, now_ms: int, record: str = "") -> Attestation:
+    """What is journaled of a verification.
+
+    Args:
+        plane: whose.
+        found: the verification.
+        now_ms: wall milliseconds of the journaling; what has passed since the judgement no longer
+            belongs to its life. A verdict against the plane has no end of its own.
+        record: SHA-256 of the kept evidence; empty when none is.
+    """
+    serves = found.verdict in {Verdict.VERIFIED, Verdict.DEGRADED}
+    return Attestation(
+        plane,
+        found.verdict,
+        Evidence.VERIFIED,
+        found.identity,
+        reasons=tuple(str(reason) for reason in found.causes()),
+        marks=found.marks(),
+        tls_spki=proved_key(found),
+        lasts_ms=max(0, found.deadline * 1000 - now_ms) if serves else None,
+        record=record,
+    )
 
 
 def passed(step: Step, code: str, seen: str) -> Reason:
