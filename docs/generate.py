@@ -25,6 +25,7 @@ from cutover.crashpoint import POINTS
 from cutover.decision.transitions import diagram
 from cutover.routing.grammar_page import tables
 from cutover.settings import (
+    AttestationSettings,
     ConductorSettings,
     GatewaySettings,
     LiveSettings,
@@ -48,6 +49,7 @@ SECTIONS: Final = (
     ("planes.NAME", PlaneSettings),
     ("gateway", GatewaySettings),
     ("live", LiveSettings),
+    ("attestation", AttestationSettings),
 )
 _TYPES: Final = {
     str: "text", int: "whole number", bool: "true or false", Path: "path", SecretStr: "secret",
@@ -131,8 +133,11 @@ def default_of(field: FieldInfo) -> str:
         return "-"
     if isinstance(value, int):
         return f"`{value}`".lower()
-    if isinstance(value, tuple | dict):
-        return "`[]`" if isinstance(value, tuple) else "`{}`"
+    if isinstance(value, dict):
+        return "`{}`"
+    if isinstance(value, tuple):
+        listed = ", ".join(f'"{one}"' for one in value)
+        return f"`[{listed}]`"
     return f'`"{value}"`'
 
 

@@ -138,8 +138,8 @@ def collateral(machine=None, now=NOW, **settings):
     return parse_collateral(Maker(platform, Settings.model_validate(settings), now).json())
 
 
-def policy_text(machine=None, **changes):
-    """The policy that the usual machine passes, as TOML."""
+def policy_text(machine=None, *, production=False, **changes):
+    """The policy that the usual machine passes, as TOML; in production without its test root."""
     facts = (machine or Machine(SEED, nonce="n")).facts()
     values = {
         "unsafe_test_root_sha256": root_sha256(root()),
@@ -160,7 +160,10 @@ def policy_text(machine=None, **changes):
         "provider_id": facts["key_provider"]["id"],
         **changes,
     }
-    return _POLICY.format(**values)
+    text = _POLICY.format(**values)
+    if production:
+        text = "".join(line for line in text.splitlines(True) if "unsafe_test_root" not in line)
+    return text
 
 
 _POLICY = """\

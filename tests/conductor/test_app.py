@@ -9,12 +9,13 @@ from pydantic import SecretStr
 from conductor.doubles import DEMO, PHASED
 from conductor.test_recovery import ADOPTED
 from conductor.theatre import Theatre
-from cutover.app import JOURNAL_FILE, check_fit, gateway_config
+from cutover.app import JOURNAL_FILE, gateway_config
 from cutover.archiving import seal, secret_values
 from cutover.conductor.address import PORT_FILE
 from cutover.conductor.credentials import read_or_make
 from cutover.errors import ConfigurationError, CutoverError
 from cutover.evidence.observation import Readiness
+from cutover.fit import check_fit
 from cutover.journal.schema import begun
 from cutover.journal.store import Journal
 from cutover.settings import load_settings

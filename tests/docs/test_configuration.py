@@ -1,13 +1,18 @@
 """The page about the configuration file: every setting is there as it is, and its examples load."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from pydantic_core import PydanticUndefined
 
-from cutover.app import LOOPBACK, check_fit, load_runbook
+from attestation.world import policy_text
+from cutover.app import load_runbook
+from cutover.conductor.preconditions import LOOPBACK
+from cutover.fit import check_fit
 from cutover.settings import (
+    AttestationSettings,
     ConductorSettings,
     GatewaySettings,
     LiveSettings,
@@ -23,6 +28,7 @@ SECTIONS = {
     "planes.NAME": PlaneSettings,
     "gateway": GatewaySettings,
     "live": LiveSettings,
+    "attestation": AttestationSettings,
 }
 ROWS = re.findall(r"^\| `([\w.]+)\.(\w+)` \| (.+?) \| (.+?) \| (.+) \|$", PAGE, re.MULTILINE)
 SETTINGS = [(s, name) for s, model in SECTIONS.items() for name in model.model_fields]
@@ -47,8 +53,10 @@ def test_each_row_is_true(section, name, kind, default, meaning):
         assert default == "required"
     elif value is None:
         assert default == "-"
-    elif value in ((), {}):
-        assert default in ("`[]`", "`{}`")
+    elif value == {}:
+        assert default == "`{}`"
+    elif isinstance(value, tuple):
+        assert tuple(tomllib.loads(f"value = {default.strip('`')}")["value"]) == value
     elif isinstance(value, bool):
         assert (kind, default) == ("true or false", "`true`" if value else "`false`")
     else:
@@ -70,6 +78,7 @@ def load(folder, name):
     path = folder / "cutover.toml"
     path.write_text(example(name))
     (folder / "phala.key").write_text("only-for-trying-out-p\n")
+    (folder / "phala-policy.toml").write_text(policy_text(production=True))
     named = re.findall(r'_env = "(\w+)"', example(name))
     return load_settings(path, {variable: f"value-of-{variable}" for variable in named})
 
@@ -86,6 +95,7 @@ def test_the_example_for_real_hosts_is_whole(tmp_path):
     assert settings.conductor.near_rpc
     assert settings.conductor.reference_url
     assert settings.gateway.webhook_secret
+    assert settings.attestation.unsafe_test_root is None
 
 
 def test_the_example_for_a_laptop_fits_the_demo(tmp_path):
@@ -98,4 +108,4 @@ def test_the_example_for_a_laptop_fits_the_demo(tmp_path):
 def test_the_examples_show_every_table():
     """A reader can copy from them whatever there is."""
     text = example("hosts")
-    assert all(f"[{name}]" in text for name in ("conductor", "gateway", "live", "planes.phala"))
+    assert all(f"[{name}]" in text for name in ("conductor", "gateway", "live", "planes.phala", "attestation"))

@@ -4,7 +4,7 @@ import pytest
 
 from cutover.errors import ConfigurationError
 from cutover.runbook.intent import Intent
-from cutover.settings import FILE_BYTES_MAX, load_settings
+from cutover.settings import FILE_BYTES_MAX, PCCS_DEFAULT, load_settings
 
 GOOD = """\
 [conductor]
@@ -207,3 +207,42 @@ def test_tokens_cross_no_network_in_the_clear_without_leave(tmp_path, host):
 def test_no_host_is_no_loopback(tmp_path):
     """An empty host would listen everywhere."""
     assert "conductor.insecure_http" in fault(tmp_path, ("port = 8410", 'port = 1\nhost = ""'))
+
+
+ATTESTATION = GOOD + '\n[attestation]\npolicy = "phala.toml"\n'
+
+
+def test_attestation_has_defaults_and_paths_from_the_file(tmp_path):
+    """Only the policy must be named; what paths lead to is not read here."""
+    assert load(tmp_path).attestation is None
+    asked = load(tmp_path, ATTESTATION).attestation
+    assert asked.policy == tmp_path / "phala.toml"
+    assert asked.pccs == PCCS_DEFAULT
+    assert asked.unsafe_test_root is None
+    rooted = load(tmp_path, ATTESTATION + 'unsafe_test_root = "root.der"\n').attestation
+    assert rooted.unsafe_test_root == tmp_path / "root.der"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("pccs = []", "cutover.toml:20: attestation.pccs: "),
+        ('pccs = ["ftp://x"]', "cutover.toml:20: attestation.pccs.0: "),
+        ("refresh_seconds = 0", "cutover.toml:20: attestation.refresh_seconds: "),
+        ('test_root = "x"', "cutover.toml:20: attestation.test_root: Extra inputs"),
+    ],
+)
+def test_a_fault_of_attestation_has_its_line(tmp_path, more, said):
+    """No service, no address, no pause between questions, or a root by another name."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, ATTESTATION + more)
+    assert str(caught.value).replace(f"{tmp_path}/", "").startswith(said)
+
+
+def test_a_key_has_its_place(tmp_path):
+    """What is found out later about a setting is said with file and line, too."""
+    settings = load(tmp_path, ATTESTATION)
+    path = tmp_path / "cutover.toml"
+    assert settings.place("attestation", "policy") == f"{path}:19: attestation.policy"
+    assert settings.place("planes", "phala", "url") == f"{path}:15: planes.phala.url"
+    assert load(tmp_path).place("attestation") == f"{path}:1: attestation"

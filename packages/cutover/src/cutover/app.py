@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -31,7 +30,7 @@ from cutover.conductor.listener import listen, port_before
 from cutover.conductor.log import Log, flush
 from cutover.conductor.plane_client import HttpPlane, connections
 from cutover.conductor.postchecks import PostChecks
-from cutover.conductor.preconditions import LOOPBACK, Preconditions
+from cutover.conductor.preconditions import Preconditions
 from cutover.conductor.recovery import adopted, recover
 from cutover.conductor.reference import HttpReference
 from cutover.conductor.sealer import Sealer
@@ -41,6 +40,7 @@ from cutover.decision.fact import Entry
 from cutover.decision.run import TERMINAL, Phase, Run
 from cutover.errors import ConfigurationError, CutoverError, UnreachableError
 from cutover.evidence.observation import PostCheckSeen
+from cutover.fit import check_fit
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
 from cutover.journal import schema
@@ -54,8 +54,6 @@ from cutover.versions import versions
 JOURNAL_FILE = "journal.db"
 ARCHIVE_FILE = "archive.zip"
 """The record of a run that is over; those made before bear the number of their last entry."""
-REPORTS_BEFORE_BLIND = 3
-"""A node that loses one report and is late with the next is not silent yet."""
 
 
 def load_runbook(path: Path) -> Runbook:
@@ -69,47 +67,6 @@ def load_runbook(path: Path) -> Runbook:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     return load_text(text, str(path))
-
-
-def check_fit(runbook: Runbook, settings: Settings) -> None:
-    """Refuse what does not fit together before anything starts.
-
-    Raises:
-        ConfigurationError: other planes than the runbook's, reports too seldom for it, or a
-            rehearsal off loopback.
-    """
-    if set(runbook.planes) != set(settings.planes):
-        raise ConfigurationError(
-            f"the configuration has planes {sorted(settings.planes)}, "
-            f"the runbook {sorted(runbook.planes)}: give both the same names"
-        )
-    urls = {plane.url for plane in settings.planes.values()}
-    if len(urls) != len(settings.planes):
-        raise ConfigurationError(
-            f"both planes are at {urls.pop()}: a cutover needs two, give each its own address"
-        )
-    away = [
-        f"{name} ({urlsplit(plane.url).hostname})"
-        for name, plane in settings.planes.items()
-        if urlsplit(plane.url).hostname not in LOOPBACK
-    ]
-    if not runbook.rehearsal and settings.live is None:
-        raise ConfigurationError(
-            "the configuration has no [live] section: name the texts that the live intent gate "
-            "executes on a repository of your own; each promotion creates a split and pays there"
-        )
-    pace = settings.gateway.report_every_ms if settings.gateway else 0
-    if REPORTS_BEFORE_BLIND * pace > runbook.blind.after_ms:
-        raise ConfigurationError(
-            f"gateway.report_every_ms is {pace}, and the runbook calls a node silent after "
-            f"{runbook.blind.after_ms} ms (blind.after): one late report would stop every soak; "
-            f"expected at most {runbook.blind.after_ms // REPORTS_BEFORE_BLIND}"
-        )
-    if runbook.rehearsal and away:
-        raise ConfigurationError(
-            f"the runbook is a rehearsal and believes what planes say of themselves; "
-            f"{', '.join(away)} are not on loopback: use a runbook without `rehearsal`"
-        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The configuration file of a deployment: planes, gateway, conductor. Read once, at the start.
+"""The file of a deployment: planes, gateway, conductor, attestation. Read once, at the start.
 
 Secrets come from the environment (`key_env`), from a file (`key_file`) or, for trying things out,
 from the file itself (`key`); they are never printed. Every error names file and line.
@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -27,10 +28,13 @@ from pydantic import (
 
 from cutover.errors import ConfigurationError
 from cutover.evidence.wire import NODE_PATTERN
+from cutover.runbook.finding import Loc
 from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.lines import key_lines, line_of
 
 FILE_BYTES_MAX: Final = 256 * 1024
+PCCS_DEFAULT: Final = ("https://pccs.phala.network", "https://api.trustedservices.intel.com")
+"""Phala's copy, then Intel's own service."""
 
 
 def _http_url(value: str) -> str:
@@ -177,6 +181,24 @@ class LiveSettings(_Table):
     pay: str = "pay 0.01 USDC to near/near-sdk-rs"
 
 
+class AttestationSettings(_Table):
+    """How the conductor verifies what the candidate is; needed where a runbook asks for it.
+
+    Attributes:
+        policy: what the candidate must prove (TOML); `cutover attest pin` drafts one.
+        pccs: collateral services, asked in order until one has an acceptable set.
+        refresh_seconds: age of a set after which the services are asked again.
+        unsafe_test_root: another root than Intel's (DER), for rehearsals and staging: whoever holds
+            its key can make any quote. The policy must name its SHA-256 too, and every verdict, the
+            status and the archive are marked TEST ROOT for good.
+    """
+
+    policy: Path
+    pccs: tuple[Url, ...] = Field(default=PCCS_DEFAULT, min_length=1, max_length=8)
+    refresh_seconds: int = Field(default=21_600, ge=1, le=86_400)
+    unsafe_test_root: Path | None = None
+
+
 class Settings(_Table):
     """The whole file."""
 
@@ -184,9 +206,16 @@ class Settings(_Table):
     planes: dict[str, PlaneSettings] = Field(min_length=2, max_length=2)
     gateway: GatewaySettings | None = None
     live: LiveSettings | None = None
+    attestation: AttestationSettings | None = None
+    _source: str = PrivateAttr(default="the configuration")
+    _lines: Mapping[Loc, int] = PrivateAttr(default_factory=dict)
+
+    def place(self, *loc: str) -> str:
+        """Where a key stands, as `FILE:LINE: KEY`, for messages about what it names."""
+        return f"{self._source}:{line_of(self._lines, loc)}: {'.'.join(loc)}"
 
     def texts(self) -> dict[Intent, str]:
-        """The live texts by intent; the defaults only serve a rehearsal (`app.check_fit`)."""
+        """The live texts by intent; the defaults only serve a rehearsal (`fit.check_fit`)."""
         live = self.live or LiveSettings()
         return {intent: getattr(live, intent) for intent in LEADING}
 
@@ -269,10 +298,25 @@ class _Resolver:
             name: self._keyed(plane, ("planes", name)) for name, plane in settings.planes.items()
         }
         gateway = settings.gateway and self._gateway(settings.gateway, data)
-        conductor = settings.conductor.model_copy(update={"data": data})
-        return settings.model_copy(
-            update={"conductor": conductor, "planes": planes, "gateway": gateway}
+        whole = settings.model_copy(
+            update={
+                "conductor": settings.conductor.model_copy(update={"data": data}),
+                "planes": planes,
+                "gateway": gateway,
+                "attestation": settings.attestation and self._placed(settings.attestation),
+            }
         )
+        whole._source, whole._lines = str(self._path), self._lines  # noqa: SLF001 - its maker
+        return whole
+
+    def _placed(self, attestation: AttestationSettings) -> AttestationSettings:
+        """With absolute paths; what they lead to is read by who uses it (`cutover.attesting`)."""
+        root = attestation.unsafe_test_root
+        update = {
+            "policy": self._base / attestation.policy,
+            "unsafe_test_root": None if root is None else self._base / root,
+        }
+        return attestation.model_copy(update=update)
 
     def _gateway(self, gateway: GatewaySettings, data: Path) -> GatewaySettings:
         keyed = self._keyed(gateway, ("gateway",))

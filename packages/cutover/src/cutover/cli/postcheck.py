@@ -18,7 +18,8 @@ def postcheck(
 
     The receipt check makes the tiny payment of the configuration's `live.pay`.
     """
-    from cutover.app import check_fit, load_runbook, post_checks  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.app import load_runbook, post_checks  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.fit import check_fit  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
 
     agreed, settings = load_runbook(runbook), load_settings(config)

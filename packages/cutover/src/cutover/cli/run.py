@@ -27,9 +27,10 @@ def run(
     json: Json = False,
 ) -> None:
     """Carry a runbook out, or go on with it where the journal says it stands."""
-    from cutover.app import check_fit, load_runbook, run_conductor  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.app import load_runbook, run_conductor  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.cli.advice import advice  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.cli.log import speak  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.fit import check_fit  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
 
     agreed, settings = load_runbook(runbook), load_settings(config)
