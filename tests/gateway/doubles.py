@@ -208,14 +208,16 @@ class Conductor:
 
 
 def table(
-    generation=1, *, share=0, term=1, run="run-1", active="hetzner", pay=0, refuse=(), leased=True
-):
+    generation=1, *, share=0, term=1, run="run-1", active="hetzner", pay=0, refuse=(), leased=True,
+    spki=None,
+):  # fmt: skip
     routes = {intent: Route(share) for intent in Intent}
     for intent in (Intent.PAY, Intent.PLAN, Intent.UNKNOWN):
         routes[intent] = Route(pay, tuple(refuse), "payments are paused" if refuse else "")
     return RoutingTable(
         generation=generation, term=term, run=run, salt="salt", fallback="hetzner",
         candidate="phala", active=active, stage="test", routes=routes, leased=leased,
+        candidate_spki=spki,
     )  # fmt: skip
 
 
@@ -292,6 +294,7 @@ class Node:
     config: GatewayConfig
     environment: dict[str, str]
     process: subprocess.Popen | None = None
+    said: str = ""  # what it wrote to standard error, once it has stopped
 
     async def start(self):
         self.process = subprocess.Popen(  # noqa: ASYNC220 (it has started when this returns)
@@ -324,6 +327,7 @@ class Node:
     async def stop(self):
         self.process.send_signal(signal.SIGTERM)
         await until(lambda: self.process.poll() is not None, 20, "the node's end")
+        self.said = self.process.stderr.read().decode()
         self.process.stderr.close()
         return self.process.returncode
 

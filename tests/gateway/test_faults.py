@@ -6,14 +6,9 @@ import resource
 import signal
 import ssl
 import time
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cutover.evidence.outcome import Outcome
 from cutover.gateway.config import Limits
@@ -21,6 +16,7 @@ from cutover.gateway.pool import MONEY_IDLE_SECONDS
 from cutover.gateway.serving import SWEEP_SECONDS
 from cutover.runbook.intent import Intent
 from gateway.doubles import process, request, table, text, until, whole
+from gateway.identity import self_signed
 
 PAY = "pay 1 USDC to o/r"
 LONG = MONEY_IDLE_SECONDS + 4 * SWEEP_SECONDS
@@ -250,28 +246,6 @@ async def test_an_https_plane_is_used_only_if_its_certificate_can_be_verified(
         assert (answer.status, answer.json()["code"]) == (502, "not_sent")
         assert "certificate" in answer.json()["error"]
         assert world.hetzner.seen == []
-
-
-def self_signed(tmp_path):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "plane")])
-    now = datetime.now(UTC)
-    local = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(local, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "plane.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )  # fmt: skip
-    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 async def test_money_in_the_candidates_hand_is_reported_until_its_outcome_is(world):

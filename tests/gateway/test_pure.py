@@ -190,6 +190,13 @@ def test_which_tables_a_node_puts_in_force(in_force, offered, verdict):
         (table(1), table(2, leased=False), True),
         (table(1, leased=False), table(2, leased=False), False),
         (table(1, leased=False), table(2), False),
+        (table(1, spki=""), table(2, spki="a" * 64), True),
+        (table(1, spki=""), table(2), True),
+        (table(1, spki="a" * 64), table(2), True),
+        (table(1, spki="a" * 64), table(2, spki="b" * 64), False),
+        (table(1, spki="a" * 64), table(2, spki=""), False),
+        (table(1), table(2, spki="a" * 64), False),
+        (table(1, spki=""), table(2, spki=""), False),
     ],
 )
 def test_which_tables_raise_a_share(before, after, verdict):

@@ -67,6 +67,10 @@ def test_good_table_is_returned():
             routing(Intent.PAY, Route(candidate_bp=0, refusal="x" * (REFUSAL_CHARS_MAX + 1))),
             "pay needs a refusal text of 1..300 characters",
         ),
+        (having(candidate_spki="a" * 63), "candidate_spki of 63 characters, expected none"),
+        (having(candidate_spki="a" * 64 + "\n"), "candidate_spki of 65 characters"),
+        (having(candidate_spki="A" * 64), "64 lower-case hex digits"),
+        (having(candidate_spki="g" * 64), "64 lower-case hex digits"),
     ],
 )
 def test_fault_is_named(table, named):
@@ -74,6 +78,11 @@ def test_fault_is_named(table, named):
     with pytest.raises(TableError, match=named) as refused:
         table.checked()
     assert f"routing table generation {table.generation}: " in str(refused.value)
+
+
+@pytest.mark.parametrize("spki", [None, "", "0123456789abcdef" * 4])
+def test_a_key_is_named_or_awaited_or_not_asked_for(spki):
+    assert having(candidate_spki=spki).checked().candidate_spki == spki
 
 
 @pytest.mark.parametrize("share", [0, 1, 9_999, 10_000])

@@ -75,7 +75,9 @@ def judge(
 def raises(before: RoutingTable | None, after: RoutingTable) -> bool:
     """Whether a table sends anything to the candidate that the one before it did not.
 
-    One that lets payments go there without the conductor's word does, too.
+    One that lets payments go there without the conductor's word does, too, and so does one that
+    opens a candidate to which no key had proved itself. A table that puts one key in the place of
+    another does not: the sooner the old one is out of force, the better.
     """
     if before is None or (before.candidate, before.fallback) != (after.candidate, after.fallback):
         return True
@@ -83,10 +85,17 @@ def raises(before: RoutingTable | None, after: RoutingTable) -> bool:
         return True
     if before.leased and not after.leased:
         return True
+    if _frees(before.candidate_spki, after.candidate_spki):
+        return True
     return any(
         route.candidate_bp > before.routes[intent].candidate_bp
         for intent, route in after.routes.items()
     )
+
+
+def _frees(before: str | None, after: str | None) -> bool:
+    """Whether a candidate that nothing was sent to gets something, or one with a key needs none."""
+    return before != after and (before == "" or (before is not None and after is None))
 
 
 def _of_another_run(in_force: RoutingTable, offered: RoutingTable) -> Verdict:

@@ -95,6 +95,10 @@ class Board:
 
     def _adopt(self) -> None:
         version, table = self._page.table()
+        # first of all: nothing may go by this table to a key that it does not name
+        for name, pool in self.pools.items():
+            if pool.require(table.candidate_spki if name == table.candidate else None):
+                self.statuses.pop(name, None)  # said by whoever had the key before
         self._standing = Standing(version, table, self.pools)
         self._version = version
         self.tally.adopt(version)

@@ -7,15 +7,18 @@ Rules:
    Anything else (reset, cut, unparsable, too large) is an unknown outcome.
 3. Interim answers (1xx) are read past; 101 is no answer to anything that we send.
 4. Bytes that nobody asked for condemn the connection, never the answer before them.
-5. A head that the parser has accepted before is recognised by its bytes (`cutover.gateway.heads`).
+5. Within TLS the end is clean only if the plane itself said so: a bare end of the connection can be
+   brought about by anybody on the way.
+6. A head that the parser has accepted before is recognised by its bytes (`cutover.gateway.heads`).
 """
 
+import ssl
 from asyncio import BaseTransport, Protocol, Transport
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
-from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES
+from cutover.gateway.heads import HEAD_END, HEAD_END_BYTES, Heads
 from cutover.gateway.message import Answer
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class Upstream(Protocol):
 
     __slots__ = (
         "_answer", "_board", "_chunks", "_complete", "_exchange", "_head_done", "_heads", "_keep",
-        "_parser", "_pool", "_received", "_size", "_surplus", "_transport", "since",
+        "_last", "_parser", "_pool", "_received", "_size", "_surplus", "_transport", "since",
     )  # fmt: skip
 
     def __init__(self, pool: "PlanePool") -> None:
@@ -44,6 +47,7 @@ class Upstream(Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: Transport = cast("Transport", None)  # set by connection_made
         self._exchange: Exchange | None = None
+        self._last = False
         self.since = 0.0
         self._reset()
 
@@ -67,6 +71,14 @@ class Upstream(Protocol):
             board.outbox.append((self._transport, message))
         else:
             board.write_soon(self._transport, message)
+
+    def retire(self) -> None:
+        """Carry nothing more: close now or, with an exchange in hand, when that has its answer."""
+        if self._exchange is None:
+            self.drop()
+        else:
+            self._last = True
+            self._heads = Heads()  # the answer is to take the way on which `_last` is looked at
 
     def drop(self) -> None:
         """Close at once; whatever the plane still says is not wanted."""
@@ -111,7 +123,12 @@ class Upstream(Protocol):
 
     def eof_received(self) -> bool:
         """The plane sends no more: the end of an answer without a length."""
-        if self._exchange is not None and self._head_done and not self._answer.framed():
+        if (
+            self._exchange is not None
+            and self._head_done
+            and not self._answer.framed()
+            and _ends_cleanly(self._transport)
+        ):
             self._complete = True
             self._deliver()
         return False
@@ -167,7 +184,7 @@ class Upstream(Protocol):
             answer.status = self._parser.get_status_code()
         if exchange is not None:
             exchange.answered(answer, chunks[0] if len(chunks) == 1 else b"".join(chunks))
-        keep = self._keep and not self._surplus
+        keep = self._keep and not self._surplus and not self._last
         self._reset()
         if keep and self.usable():
             self._pool.give_back(self)
@@ -179,3 +196,19 @@ class Upstream(Protocol):
         if exchange is not None:
             exchange.broken(detail)
         self._transport.abort()
+
+
+def _ends_cleanly(transport: Transport) -> bool:
+    """Whether it is the plane that sends no more; without TLS nobody can tell, and it counts as so.
+
+    asyncio's own loop tells of the connection's bare end as of the end that TLS announces.
+    """
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:  # it could have said more
+        return False

@@ -4,7 +4,8 @@ A node swaps one reference from table n to table n+1; there is no patch. Shares 
 monotone: a conversation's bucket is fixed, so raising a share never sends anybody back.
 """
 
-from typing import Self
+import re
+from typing import Final, Self
 
 import msgspec
 
@@ -14,6 +15,8 @@ from cutover.runbook.stage import ALL_BP
 
 REFUSAL_CHARS_MAX = 300
 SALT_CHARS_MAX = 64
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -83,6 +86,11 @@ class RoutingTable(msgspec.Struct, frozen=True):
             )
         if len(self.salt) > SALT_CHARS_MAX:
             problems.append(f"salt of {len(self.salt)} characters, at most {SALT_CHARS_MAX}")
+        if self.candidate_spki and not _DIGEST.fullmatch(self.candidate_spki):
+            problems.append(
+                f"candidate_spki of {len(self.candidate_spki)} characters, expected none, an empty "
+                "one or 64 lower-case hex digits"
+            )
         missing = [intent for intent in Intent if intent not in self.routes]
         if missing:
             problems.append(f"no route for {', '.join(missing)}; a table is whole")
