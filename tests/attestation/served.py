@@ -27,10 +27,14 @@ class Clock:
         return self.now * 1000
 
 
-class Served:
-    """Answers `/.well-known/attestation` with what `plane` says at that moment.
+HEALTH = {"version": "2.0.0", "services": {"teeWallet": "tee"}, "compute": "Intel TDX (dstack)"}
 
-    `status`, `body` and `silent` bend the next answers; `key` is the TLS key of new connections.
+
+class Served:
+    """Answers `/.well-known/attestation` with what `plane` says at that moment, and `/health`.
+
+    `status`, `body` and `silent` bend the next evidence, `health` is what the plane says of itself;
+    `key` is the TLS key of new connections.
     """
 
     def __init__(self, folder, clock):
@@ -38,6 +42,7 @@ class Served:
         self.folder = folder
         self.status, self.body, self.silent = 200, None, False
         self.asked = []
+        self.health, self.asked_health = (200, HEALTH), 0
         self.bind(self.plane.machine.next_tls_key())
 
     def bind(self, key, *, stated=True):
@@ -68,14 +73,22 @@ class Served:
     async def _serve(self, reader, writer):
         with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"GET /health "):
+                self.asked_health += 1
+                await self._say(writer, self.health[0], json.dumps(self.health[1]).encode())
+                return
             query = urlsplit(head.split()[1].decode()).query
             self.asked.append(parse_qs(query)["nonce"][0])
             if self.silent:
                 await reader.read()
-            body = self._body()
-            first = f"HTTP/1.1 {self.status} x\r\ncontent-length: {len(body)}\r\n"
-            writer.write(first.encode() + b"connection: close\r\n\r\n" + body)
-            await writer.drain()
+            await self._say(writer, self.status, self._body())
+            return
+        writer.close()
+
+    async def _say(self, writer, status, body):
+        first = f"HTTP/1.1 {status} x\r\ncontent-length: {len(body)}\r\n"
+        writer.write(first.encode() + b"connection: close\r\n\r\n" + body)
+        await writer.drain()
         writer.close()
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             await writer.wait_closed()

@@ -45,6 +45,7 @@ class Outside:
         watch: told of every batch of new entries, after they are durable.
         keys: plane name to key, to compare the nodes' key proofs with.
         versions: what executes the run.
+        follow: given the state that every batch of new entries leaves, before `watch` is told.
     """
 
     clock: Clock
@@ -60,6 +61,7 @@ class Outside:
     watch: Watcher
     keys: Mapping[str, str] = field(repr=False)
     versions: Mapping[str, str]
+    follow: Callable[[Run], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def assemble(runbook: Runbook, journal: Journal, outside: Outside) -> Parts:
     clock = ObservedClock(outside.clock, last.at_ms if last else 0)
     engine = Engine(runbook, before, journal, clock)
     tick_ms = runbook.timing.readiness_every_ms
-    loop = Loop(engine, tick_ms, outside.watch, outside.cleanse, outside.suspended_ms)
+    watch = _watcher(engine, outside)
+    loop = Loop(engine, tick_ms, watch, outside.cleanse, outside.suspended_ms)
     crashpoint("start.verified")
     loop.begin(_first_facts(runbook, journal, before, last, outside))
     crashpoint("start.begun")
@@ -99,6 +102,14 @@ def assemble(runbook: Runbook, journal: Journal, outside: Outside) -> Parts:
         probes=_probes(runbook, loop, outside),
         gatherer=_gatherer(runbook, loop, outside),
     )
+
+
+def _watcher(engine: Engine, outside: Outside) -> Watcher:
+    def watch(entries: Sequence[Entry]) -> None:
+        outside.follow(engine.run)
+        outside.watch(entries)
+
+    return watch
 
 
 def _first_facts(

@@ -66,14 +66,18 @@ class HttpPlane:
         return await ask(self._client, method, address, deadline_ms, headers=sent, json=body)
 
 
-def connections() -> httpx.AsyncClient:
-    """The conductor's connections: no proxy of the environment, no redirect, TLS verified."""
+def connections(context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """The conductor's connections: no proxy of the environment, no redirect, TLS verified.
+
+    Args:
+        context: what TLS is verified by; the system's trust by default, as the gateway uses it.
+    """
     return httpx.AsyncClient(
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
         timeout=None,  # noqa: S113 - every call has a deadline of its own
         trust_env=False,
         follow_redirects=False,
-        verify=ssl.create_default_context(),  # the system's trust, as the gateway uses it
+        verify=context or ssl.create_default_context(),
     )
 
 

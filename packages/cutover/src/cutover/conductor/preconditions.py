@@ -6,12 +6,17 @@ What cannot be judged is None, never True: an operator may waive it by name and 
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 from urllib.parse import urlsplit
 
+from cryptography import x509
+
+from cutover.attestation.certificates import UNREADABLE
 from cutover.conductor.config import PlaneAccess
-from cutover.conductor.plane_client import HttpPlane
+from cutover.conductor.pin import Pin
 from cutover.evidence.observation import PreconditionSeen
 from cutover.evidence.planes import Answer, read_canary
+from cutover.pinned import PinnedContext
 from cutover.runbook.document import Runbook
 from cutover.runbook.gate import Check
 
@@ -23,6 +28,25 @@ NEEDED = ("github", "near", "eigenai")
 Judged = tuple[bool | None, list[str]]
 
 
+class AskedPlane(Protocol):
+    """What is asked of a plane; every call ends within its deadline, none raises."""
+
+    name: str
+    url: str
+
+    async def get(self, path: str, deadline_ms: int) -> Answer:
+        """Ask `/ready` or `/health`."""
+        ...
+
+    async def canary(self, deadline_ms: int) -> Answer:
+        """`POST /canary/run`."""
+        ...
+
+    async def knock(self, key: str | None, deadline_ms: int) -> Answer:
+        """`POST /process` with a wrong key or none."""
+        ...
+
+
 class Preconditions:
     """Asks both planes.
 
@@ -30,14 +54,20 @@ class Preconditions:
         runbook: what is asked, and how long the fallback is kept.
         planes: clients, fallback first.
         access: declared images and addresses.
+        pin: the candidate's attested TLS key, where it must have one; nothing is judged before.
     """
 
     def __init__(
-        self, runbook: Runbook, planes: Sequence[HttpPlane], access: Mapping[str, PlaneAccess]
+        self,
+        runbook: Runbook,
+        planes: Sequence[AskedPlane],
+        access: Mapping[str, PlaneAccess],
+        pin: Pin | None = None,
     ) -> None:
         self._runbook = runbook
         self._planes = planes
         self._access = access
+        self._pin = pin
 
     async def look(self, check: Check, wall_ms: int) -> PreconditionSeen:
         """Look at one precondition.
@@ -50,15 +80,24 @@ class Preconditions:
         return PreconditionSeen(check, ok, tuple(reasons))
 
     async def _judge(self, check: Check, wall_ms: int) -> Judged:
+        spki = ""
+        if self._pin is not None:
+            spki = await self._pin.proved(self._patience_ms())
+            if not spki:
+                return None, [_unproved(self._runbook.candidate)]
         match check:
             case Check.IDENTICAL_IMAGE:
                 return await self._image()
             case Check.ENVIRONMENT_PARITY:
                 return await self._environment()
             case Check.TLS_AND_DOMAIN:
-                return await self._tls(wall_ms)
+                return await self._tls(wall_ms, spki)
             case Check.ENDPOINTS_REACHABLE:
                 return await self._endpoints()
+
+    def _patience_ms(self) -> int:
+        """Long enough for the first look at what the candidate is."""
+        return self._runbook.timing.attestation_deadline_ms + DEADLINE_MS
 
     async def _healths(self) -> list[Answer]:
         return list(await asyncio.gather(*(p.get("/health", DEADLINE_MS) for p in self._planes)))
@@ -109,8 +148,11 @@ class Preconditions:
             return ok, reasons
         return None, [*reasons, "values cannot be compared: the planes offer no fingerprints"]
 
-    async def _tls(self, wall_ms: int) -> Judged:
-        """Verified certificates that outlive the fallback's time on both planes."""
+    async def _tls(self, wall_ms: int, spki: str) -> Judged:
+        """Certificates that outlive the fallback's time on both planes, and are whose they must be.
+
+        The system's authorities vouch for them; for an attested candidate its quote does.
+        """
         need_ms = sum(stage.soak.observed_ms for stage in self._runbook.stages)
         reasons: list[str] = []
         verdicts: list[bool | None] = []
@@ -120,8 +162,9 @@ class Preconditions:
                 verdicts.append(self._plain(parts.hostname or ""))
                 reasons.append(f"{plane.name} is reached without TLS at {parts.hostname}")
                 continue
+            attested = spki if plane.name == self._runbook.candidate else ""
             ok, text = await _certificate(
-                parts.hostname or "", parts.port or 443, wall_ms + need_ms
+                parts.hostname or "", parts.port or 443, wall_ms + need_ms, attested
             )
             verdicts.append(ok)
             reasons.append(f"{plane.name}: {text}")
@@ -159,15 +202,28 @@ def _configured(services: dict[str, object]) -> set[str]:
     }
 
 
-async def _certificate(host: str, port: int, until_ms: int) -> tuple[bool, str]:
-    context = ssl.create_default_context()
+def _unproved(candidate: str) -> str:
+    return (
+        f"{candidate} has proved no TLS key, expected a verdict that names one: see its"
+        " attestation; this is looked at again by itself"
+    )
+
+
+async def _certificate(host: str, port: int, until_ms: int, spki: str) -> tuple[bool, str]:
+    """Whether a certificate lasts; vouched for by an attested key, or without one by the system."""
+    context = PinnedContext(spki) if spki else ssl.create_default_context()
     try:
         async with asyncio.timeout(DEADLINE_MS / 1000):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
     except (OSError, ValueError) as error:  # ValueError: a name that no DNS can hold
         return False, f"TLS to {host}:{port} fails: {error}"
-    certificate = writer.get_extra_info("peercert")
+    held: ssl.SSLObject = writer.get_extra_info("ssl_object")
+    der = held.getpeercert(binary_form=True)
     writer.close()
-    ends_ms = int(ssl.cert_time_to_seconds(str(certificate["notAfter"]))) * 1000
-    text = f"certificate of {host} is valid until {certificate['notAfter']}"
-    return ends_ms > until_ms, text
+    try:
+        ends = x509.load_der_x509_certificate(der or b"").not_valid_after_utc
+    except UNREADABLE as error:
+        return False, f"certificate of {host} cannot be read: {error}"
+    vouched = f" under the attested key {spki[:16]}…" if spki else ""
+    text = f"certificate of {host}{vouched} is valid until {ends:%Y-%m-%d %H:%M} UTC"
+    return int(ends.timestamp()) * 1000 > until_ms, text

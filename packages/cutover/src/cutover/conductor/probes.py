@@ -112,13 +112,13 @@ class Probes:
     async def _round(self, asked: Sequence[Asked]) -> None:
         """Hand in a round's verdicts.
 
-        A plane that gives no answer while our own reference fails is not to blame: its verdict is
-        left out, and a canary rule without fresh ones is blind.
+        A plane that gives no answer while our own reference fails is not to blame, nor is one that
+        was not asked: its verdict is left out, and a canary rule without fresh ones is blind.
         """
         verdicts = []
         for name, identity, task in asked:
             answer = await task
-            if answer.status is None and not self._reference_ok:
+            if not answer.asked or (answer.status is None and not self._reference_ok):
                 continue
             verdicts.append(replace(read_canary(name, answer), identity=identity))
         if verdicts:

@@ -25,12 +25,14 @@ class Answer(msgspec.Struct, frozen=True):
         body: parsed JSON; None when there was none.
         text: the first characters of the body, for people.
         error: how the connection failed; empty when it did not.
+        asked: False when nothing was sent: then it says nothing about the plane.
     """
 
     status: int | None
     body: Any = None
     text: str = ""
     error: str = ""
+    asked: bool = True
 
     def field(self, *path: str) -> Any:
         """A value inside the body, None where the path leads nowhere."""
