@@ -142,13 +142,14 @@ class Peer:
     function of the request that gives either; what is not there is 404.
     """
 
-    def __init__(self, routes=None):
+    def __init__(self, routes=None, tls=None):
         self.routes = routes or {}
         self.seen = []
+        self._tls = tls
 
     async def __aenter__(self):
-        self._listening = await Listening(self._serve).start()
-        self.url = self._listening.url
+        self._listening = await Listening(self._serve, self._tls).start()
+        self.url, self.port = self._listening.url, self._listening.port
         return self
 
     async def __aexit__(self, *_):
