@@ -183,7 +183,8 @@ class Resolver:
         if height > attempt.block_height + VALIDITY_BLOCKS:
             return f"expired: signed at {attempt.block_height}, now final at {height}"
         nonce = await self._rpc.key_nonce(self._account, self._public_key, node)
-        return f"overtaken: the key's final nonce is {nonce}" if nonce >= attempt.nonce else ""
+        # A final nonce equal to ours proves nothing: our own bytes may be what used it.
+        return f"overtaken: the key's final nonce is {nonce}" if nonce > attempt.nonce else ""
 
     async def _unknown_at(self, attempt: Attempt, node: str) -> bool:
         try:
