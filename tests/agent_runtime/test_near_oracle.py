@@ -24,15 +24,16 @@ METHODS = st.text(min_size=1, max_size=24)
 BYTES32 = st.binary(min_size=32, max_size=32)
 PERMISSIONS = st.builds(
     borsh.FunctionCallPermission,
-    allowance=st.none() | U128,
+    allowance=U128 | st.none(),
     receiver_id=ACCOUNTS,
     method_names=st.lists(METHODS, max_size=3).map(tuple),
 )
 TRANSFERS = st.builds(borsh.Transfer, U128)
 CALLS = st.builds(borsh.FunctionCall, METHODS, st.binary(max_size=80), U64, U128)
 DELETIONS = st.builds(borsh.DeleteKey, BYTES32)
-ADDITIONS = st.builds(borsh.AddKey, BYTES32, st.none() | PERMISSIONS)
-ACTIONS = st.one_of(TRANSFERS, CALLS, DELETIONS, ADDITIONS)
+FULL = st.builds(borsh.AddKey, BYTES32, st.none())
+LIMITED = st.builds(borsh.AddKey, BYTES32, PERMISSIONS)
+ACTIONS = st.one_of(TRANSFERS, CALLS, DELETIONS, FULL, LIMITED)
 
 
 def transactions(actions):
@@ -43,7 +44,7 @@ def transactions(actions):
         nonce=U64,
         receiver_id=ACCOUNTS,
         block_hash=BYTES32,
-        actions=st.lists(actions, max_size=6).map(tuple),
+        actions=st.lists(actions, min_size=1, max_size=6).map(tuple),
     )
 
 
