@@ -348,7 +348,7 @@ def test_whatever_the_manifest_says_is_checked(sealed, tmp_path, old, new):
 
 
 def test_a_newer_archive_format_is_named(sealed, tmp_path):
-    change = {"MANIFEST_json": lambda data: data.replace(b'"format": 1', b'"format": 2', 1)}
+    change = {"MANIFEST_json": lambda data: data.replace(b'"format": 1', b'"format": 3', 1)}
     assert ("MANIFEST.json", Flaw.UNKNOWN) in forged(sealed, tmp_path, reseal=False, **change)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from cutover.errors import JournalError
-from cutover.journal.audit import verify
+from cutover.journal.audit import audit, verify
 from cutover.journal.chain import Fault, Point
 from cutover.journal.container import (
     JOURNAL,
@@ -23,15 +23,22 @@ from cutover.journal.container import (
     write_part,
 )
 from cutover.journal.derived import Derived, derive, pretty
+from cutover.journal.kept import EVIDENCE, EVIDENCE_PARTS, Evidence, KeptWriter, Tally
 from cutover.journal.leak import Scanner
 from cutover.journal.lines import write_lines
-from cutover.journal.manifest import ARCHIVE_FORMAT, Manifest, readme, write_manifest
+from cutover.journal.manifest import (
+    PLAIN_FORMAT,
+    Manifest,
+    format_of,
+    readme,
+    write_manifest,
+)
 from cutover.journal.reader import Reader
 from cutover.journal.redecide import Redecide
 from cutover.journal.schema import explained
 from cutover.journal.store import Journal
 
-__all__ = ["create", "verify"]
+__all__ = ["audit", "create", "verify"]
 
 NO_SECRETS: Final[Mapping[str, str]] = {}
 
@@ -43,6 +50,7 @@ class _Sources(NamedTuple):
     derived: Derived
     divergence: str | None
     versions: Mapping[str, str]
+    evidence: Evidence | None
 
 
 def create(
@@ -52,6 +60,7 @@ def create(
     versions: Mapping[str, str],
     replay: Redecide,
     secrets: Mapping[str, str] = NO_SECRETS,
+    evidence: Evidence | None = None,
 ) -> Manifest:
     """Write the archive of a journal, whole or not at all; an existing file is replaced.
 
@@ -61,10 +70,12 @@ def create(
         versions: of what makes the archive; those of the run are in its journal.
         replay: decides again; a divergence is recorded in the manifest, not hidden.
         secrets: name to value; the archive is refused if any of them is in it.
+        evidence: where that of the verdicts is kept; needed if the journal names any.
 
     Raises:
-        JournalError: the journal is not sound, or no journal of a run; a secret is in it; or the
-            file cannot be written.
+        JournalError: the journal is not sound, or no journal of a run; a secret is in it; evidence
+            is named and none was handed over, or is not what its name says; or the file cannot be
+            written.
     """
     scanner = Scanner(secrets)
     with Journal.open_read_only(journal_path) as reader:
@@ -79,7 +90,12 @@ def create(
                 f"{journal_path} is of run {reader.run_id}, its first entry of "
                 f"{derived.adopted.run}; expected one run"
             )
-        sources = _Sources(reader, derived, replay(reader.entries()), versions)
+        if derived.evidence and evidence is None:
+            raise JournalError(
+                f"{journal_path} names kept evidence, and no folder of it was given; give the "
+                "folder `evidence` that stood beside the journal"
+            )
+        sources = _Sources(reader, derived, replay(reader.entries()), versions, evidence)
         with explained(output, "writing"):
             return _write(output, sources, scanner)
 
@@ -101,7 +117,7 @@ def _write_parts(stream: BinaryIO, sources: _Sources, scanner: Scanner) -> Manif
     reader, derived = sources.reader, sources.derived
     head = Point(*reader.head)
     contents: dict[str, Iterable[bytes]] = {
-        "README.txt": [readme(reader.run_id, derived.state, head.seq, head.hash.hex())],
+        "README.txt": [readme(derived, head.seq, head.hash.hex())],
         "runbook.toml": [derived.parts["runbook.toml"]],
         "versions.json": [
             pretty({"run": derived.adopted.versions, "archive": dict(sources.versions)})
@@ -118,16 +134,36 @@ def _write_parts(stream: BinaryIO, sources: _Sources, scanner: Scanner) -> Manif
                 for name, chunks in contents.items()
             ]
             parts += write_journal(archive, scanner.watch(JOURNAL, journal))
-            manifest = _manifest(sources, head, tuple(parts))
+            kept, tally = _write_kept(archive, sources, scanner)
+            manifest = _manifest(sources, head, tuple(parts + kept), tally)
             write_part(archive, MANIFEST, scanner.watch(MANIFEST, [write_manifest(manifest)]))
     except zipfile.LargeZipFile as error:
         raise JournalError(f"the archive is too large ({error}); keep the journal.db") from error
     return manifest
 
 
-def _manifest(sources: _Sources, head: Point, parts: tuple[Part, ...]) -> Manifest:
+def _write_kept(
+    archive: zipfile.ZipFile, sources: _Sources, scanner: Scanner
+) -> tuple[list[Part], Tally | None]:
+    """Both parts of the evidence; neither where nothing was kept and nothing is marked."""
+    if format_of(sources.derived) == PLAIN_FORMAT:
+        return [], None
+    writer = KeptWriter(sources.evidence, scanner)
+    contents = {
+        EVIDENCE: writer.records(sources.reader.entries()),
+        EVIDENCE_PARTS: writer.parts(),
+    }
+    parts = [
+        write_part(archive, name, scanner.watch(name, lines)) for name, lines in contents.items()
+    ]
+    return parts, writer.tally()
+
+
+def _manifest(
+    sources: _Sources, head: Point, parts: tuple[Part, ...], tally: Tally | None
+) -> Manifest:
     return Manifest(
-        format=ARCHIVE_FORMAT,
+        format=format_of(sources.derived),
         run=sources.reader.run_id,
         state=sources.derived.state,
         entries=head.seq,
@@ -136,4 +172,6 @@ def _manifest(sources: _Sources, head: Point, parts: tuple[Part, ...]) -> Manife
         last_wall_ms=sources.derived.last.wall_ms,
         divergence=sources.divergence,
         parts=parts,
+        marks=sources.derived.marks,
+        evidence=tally,
     )

@@ -5,7 +5,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -19,23 +19,66 @@ from cutover.journal.container import (
     parts_in_order,
     unpack,
 )
-from cutover.journal.derived import derive, pretty
+from cutover.journal.derived import Derived, derive, pretty
 from cutover.journal.finding import Finding, Flaw, differ
+from cutover.journal.kept import EVIDENCE, EVIDENCE_PARTS, Recheck, Tally
+from cutover.journal.kept_audit import audit_kept
 from cutover.journal.lines import read_lines, read_tail
 from cutover.journal.log import Report, verify_log
-from cutover.journal.manifest import ARCHIVE_FORMAT, Manifest, readme, write_manifest
+from cutover.journal.manifest import (
+    ARCHIVE_FORMAT,
+    FORMATS,
+    PLAIN_FORMAT,
+    Manifest,
+    format_of,
+    readme,
+    write_manifest,
+)
 from cutover.journal.reader import to_entry
 from cutover.journal.redecide import Redecide
 
 README: Final = "README.txt"
 
 
-def verify(path: Path, *, redecide: Redecide, expect_head: str | None = None) -> list[Finding]:
-    """Everything that is wrong with an archive; an empty list means that it is sound.
+class Audited(NamedTuple):
+    """What became of an inspection.
+
+    Attributes:
+        findings: everything that is wrong; empty for a sound archive.
+        evidence: how many verdicts were judged again; None without kept evidence, or if it could
+            not be looked at.
+        marks: what stands beside any of its verdicts.
+    """
+
+    findings: list[Finding]
+    evidence: Tally | None
+    marks: tuple[str, ...]
+
+
+def verify(
+    path: Path,
+    *,
+    redecide: Redecide,
+    expect_head: str | None = None,
+    recheck: Recheck | None = None,
+) -> list[Finding]:
+    """Everything that is wrong with an archive; see `audit`."""
+    return audit(path, redecide=redecide, expect_head=expect_head, recheck=recheck).findings
+
+
+def audit(
+    path: Path,
+    *,
+    redecide: Redecide,
+    expect_head: str | None = None,
+    recheck: Recheck | None = None,
+) -> Audited:
+    """Inspect an archive.
 
     Args:
         path: of the archive.
         redecide: decides again from the entries.
+        recheck: judges kept evidence again; without one, an archive that has any is not sound.
         expect_head: `NUMBER:HASH` or `HASH` noted while the run went on. Without one, an archive
             that was written anew as a whole cannot be told from the true one.
 
@@ -48,9 +91,9 @@ def verify(path: Path, *, redecide: Redecide, expect_head: str | None = None) ->
     with path.open("rb") as stream:
         archive, findings = inspect(stream, path.stat().st_size)
         if archive is None:
-            return findings
+            return Audited(findings, None, ())
         with archive, tempfile.TemporaryDirectory() as folder:
-            return _Audit(archive, Path(folder), findings).run(redecide, expect_head)
+            return _Audit(archive, Path(folder), findings).run(redecide, expect_head, recheck)
 
 
 class _Audit:
@@ -65,8 +108,10 @@ class _Audit:
         self._names = parts_in_order(archive.namelist())
         self._open = [name for name in self._names if name not in closed]
         self._sums: dict[str, tuple[str, int]] = {}
+        self._tally: Tally | None = None
+        self._marks: tuple[str, ...] = ()
 
-    def run(self, redecide: Redecide, expect_head: str | None) -> list[Finding]:
+    def run(self, redecide: Redecide, expect_head: str | None, recheck: Recheck | None) -> Audited:
         """Look at everything that can be looked at."""
         held = {name: path for name in self._open if (path := self._unpack(name))}
         manifest = self._read_manifest(held.pop(MANIFEST, None))
@@ -78,7 +123,8 @@ class _Audit:
         if report is not None and report.ok:
             self._compare_derived(held, manifest, report)
             self._decide_again(held, manifest, redecide)
-        return self.findings
+            self._judge_again(held, manifest, recheck)
+        return Audited(self.findings, self._tally, self._marks)
 
     def _add(self, part: str, flaw: Flaw, text: str) -> None:
         self.findings.append(Finding(part, flaw, text))
@@ -109,8 +155,8 @@ class _Audit:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._add(MANIFEST, Flaw.UNREADABLE, f"{error}; expected format {ARCHIVE_FORMAT}")
             return None
-        if manifest.format != ARCHIVE_FORMAT:
-            text = f"format {manifest.format}, this version reads {ARCHIVE_FORMAT}"
+        if manifest.format not in FORMATS:
+            text = f"format {manifest.format}, this version reads 1 to {ARCHIVE_FORMAT}"
             self._add(MANIFEST, Flaw.UNKNOWN, f"{text}; use the version that made it, or newer")
             return None
         if write_manifest(manifest) != data:
@@ -159,7 +205,9 @@ class _Audit:
             self._add(JOURNAL, Flaw.CHANGED, str(error))
             return
         entries, _, head = report.head.partition(":")
-        page = readme(derived.adopted.run, derived.state, int(entries), head)
+        page = readme(derived, int(entries), head)
+        self._marks = derived.marks
+        self._compare_format(manifest, derived)
         for name, wanted in {**derived.parts, README: page}.items():
             if name in held and (wrong := differ(name, held[name].read_bytes(), wanted)):
                 self.findings.append(wrong)
@@ -175,6 +223,33 @@ class _Audit:
         stamps = (derived.first.wall_ms, derived.last.wall_ms)
         if told != holds or (manifest.first_wall_ms, manifest.last_wall_ms) != stamps:
             self._add(MANIFEST, Flaw.CHANGED, f"it says {told}, the journal {holds}")
+
+    def _compare_format(self, manifest: Manifest | None, derived: Derived) -> None:
+        """Evidence that the journal names has its parts; where it names none, there are none."""
+        wanted = format_of(derived)
+        if wanted != PLAIN_FORMAT and EVIDENCE not in self._names:
+            self._add(EVIDENCE, Flaw.MISSING, "not in the archive, but the journal names evidence")
+        if manifest is None:
+            return
+        told, holds = (manifest.format, manifest.marks), (wanted, derived.marks)
+        if told != holds:
+            self._add(MANIFEST, Flaw.CHANGED, f"format and marks {told}, by the journal {holds}")
+
+    def _judge_again(
+        self, held: dict[str, Path], manifest: Manifest | None, recheck: Recheck | None
+    ) -> None:
+        if not held.keys() >= {EVIDENCE, EVIDENCE_PARTS}:
+            return  # named already if it should be there
+        if recheck is None:
+            self._add(EVIDENCE, Flaw.UNKNOWN, "not judged again: nobody was there to judge it")
+            return
+        findings, self._tally = audit_kept(
+            lambda: entries_of(held[JOURNAL]), held[EVIDENCE], held[EVIDENCE_PARTS], recheck
+        )
+        self.findings += findings
+        if manifest is not None and manifest.evidence != self._tally:
+            text = f"it counts {manifest.evidence}, the archive has {self._tally}"
+            self._add(MANIFEST, Flaw.CHANGED, text)
 
     def _compare_versions(self, seen: bytes, run: dict[str, str]) -> None:
         try:

@@ -20,6 +20,7 @@ import msgspec
 from cutover.crashpoint import crashpoint
 from cutover.errors import JournalError
 from cutover.journal.finding import Finding, Flaw
+from cutover.journal.kept import EVIDENCE, EVIDENCE_PARTS
 
 MANIFEST: Final = "MANIFEST.json"
 JOURNAL: Final = "journal.jsonl"
@@ -34,6 +35,9 @@ PARTS: Final[Mapping[str, int]] = {
     MANIFEST: 1 << 20,
 }
 """Every part in its order, and the most bytes that it may have unpacked."""
+
+KEPT_PARTS: Final[Mapping[str, int]] = {EVIDENCE: 1 << 30, EVIDENCE_PARTS: 64 << 20}
+"""Behind the journal, both or none: an archive without kept evidence is as it always was."""
 
 JOURNAL_PARTS_MAX: Final = 16
 """A longer journal goes on in `journal.2.jsonl` and so on, each with the bound of the first."""
@@ -85,7 +89,7 @@ def _number(name: str) -> int:
 
 def bound(name: str) -> int:
     """The most bytes that a part may have unpacked; 0 when it is no part of an archive."""
-    return PARTS[JOURNAL] if _number(name) else PARTS.get(name, 0)
+    return PARTS[JOURNAL] if _number(name) else PARTS.get(name, KEPT_PARTS.get(name, 0))
 
 
 def journal_parts(names: Iterable[str]) -> list[str]:
@@ -96,7 +100,9 @@ def journal_parts(names: Iterable[str]) -> list[str]:
 
 def parts_in_order(names: Iterable[str]) -> list[str]:
     """Every part that an archive with such names has, in its order."""
-    journal = journal_parts(names)
+    names = list(names)
+    kept = list(KEPT_PARTS) if any(name in KEPT_PARTS for name in names) else []
+    journal = journal_parts(names) + kept
     return [part for name in PARTS for part in (journal if name == JOURNAL else [name])]
 
 
@@ -234,12 +240,20 @@ def _size_findings(members: list[zipfile.ZipInfo]) -> Iterator[Finding]:
         size, most = member.file_size, bound(member.filename)
         if most and size > most:
             yield Finding(member.filename, Flaw.OVERSIZED, f"{size} bytes, at most {most}")
-        elif size > max(RATIO_FROM_BYTES, RATIO_MAX * member.compress_size):
+        elif member.filename != EVIDENCE and size > _plausible(member.compress_size):
             text = f"unpacks {member.compress_size} bytes to {size}, at most {RATIO_MAX} to one"
             yield Finding(member.filename, Flaw.OVERSIZED, text)
         if member.compress_type != zipfile.ZIP_DEFLATED or member.flag_bits:
             text = f"method {member.compress_type}, flags {member.flag_bits}; expected DEFLATE"
             yield Finding(member.filename, Flaw.UNREADABLE, text)
+
+
+def _plausible(packed: int) -> int:
+    """What that many bytes unpack to at most; evidence is bounded by its size alone.
+
+    A plane chooses its answers, and one that sent nothing but blanks must not spoil the archive.
+    """
+    return max(RATIO_FROM_BYTES, RATIO_MAX * packed)
 
 
 def _layout_trouble(stream: BinaryIO, members: list[zipfile.ZipInfo], directory: int) -> str:

@@ -13,7 +13,13 @@ import msgspec
 from cutover.decision.fact import Entry
 from cutover.decision.kinds import AbortRun, Complete, Reason, Retry, Returned, RollBack
 from cutover.errors import JournalError
-from cutover.evidence.observation import Adopted, CanaryRound, CanaryVerdict, PostCheckSeen
+from cutover.evidence.observation import (
+    Adopted,
+    Attestation,
+    CanaryRound,
+    CanaryVerdict,
+    PostCheckSeen,
+)
 
 _JSON: Final = msgspec.json.Encoder(order="deterministic")
 
@@ -88,6 +94,8 @@ class Derived(msgspec.Struct, frozen=True):
         first: stamp of the first entry.
         last: stamp of the last entry.
         parts: name of each derived part to its bytes.
+        marks: what stands beside any of its verdicts, in the order of their first appearance.
+        evidence: whether evidence of any verdict was kept.
     """
 
     adopted: Adopted
@@ -95,6 +103,8 @@ class Derived(msgspec.Struct, frozen=True):
     first: Stamp
     last: Stamp
     parts: dict[str, bytes]
+    marks: tuple[str, ...] = ()
+    evidence: bool = False
 
 
 class _Gathering:
@@ -105,6 +115,8 @@ class _Gathering:
         self.incidents: list[Incident] = []
         self.checks: list[CheckLine] = []
         self.state = State.UNFINISHED
+        self.marks: dict[str, None] = {}
+        self.evidence = False
 
     def take(self, entry: Entry) -> None:
         """Note an entry."""
@@ -117,6 +129,9 @@ class _Gathering:
                 self.checks.append(
                     CheckLine(*_plain(stamp), fact.name.value, fact.ok, fact.reasons, fact.evidence)
                 )
+            case Attestation():
+                self.marks.update(dict.fromkeys(fact.marks))
+                self.evidence = self.evidence or bool(fact.record)
             case RollBack() | AbortRun():
                 opened = Incident(
                     type(fact).__name__, fact.rule, fact.reasons, fact.evidence, stamp
@@ -189,7 +204,10 @@ def derive(entries: Iterable[Entry]) -> Derived:
         "postchecks.json": pretty(gathered.checks),
         "canary.jsonl": b"".join(gathered.canary),
     }
-    return Derived(first.fact, gathered.state, _stamp(first), _stamp(last), parts)
+    return Derived(
+        first.fact, gathered.state, _stamp(first), _stamp(last), parts,
+        tuple(gathered.marks), gathered.evidence,
+    )  # fmt: skip
 
 
 def pretty(value: object) -> bytes:

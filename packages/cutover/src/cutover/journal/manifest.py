@@ -5,12 +5,21 @@ from typing import Final
 import msgspec
 
 from cutover.journal.container import MANIFEST, Part
-from cutover.journal.derived import State, pretty
+from cutover.journal.derived import Derived, State, pretty
+from cutover.journal.kept import EVIDENCE, EVIDENCE_PARTS, Tally
 
-ARCHIVE_FORMAT: Final = 1
+PLAIN_FORMAT: Final = 1
+ARCHIVE_FORMAT: Final = 2
+"""With kept evidence or marks; without either an archive is in the plain format, as ever."""
+FORMATS: Final = (PLAIN_FORMAT, ARCHIVE_FORMAT)
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+def format_of(derived: Derived) -> int:
+    """The format in which such a journal is archived."""
+    return ARCHIVE_FORMAT if derived.evidence or derived.marks else PLAIN_FORMAT
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is in the archive and what it was made from.
 
     Attributes:
@@ -23,6 +32,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         last_wall_ms: wall stamp of the last entry.
         divergence: where the decisions did not follow when it was made; None when all did.
         parts: every other part, in order.
+        marks: what stands beside any verdict on attestation.
+        evidence: how many of those verdicts can be judged again.
     """
 
     format: int
@@ -34,6 +45,23 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_wall_ms: int
     divergence: str | None
     parts: tuple[Part, ...]
+    marks: tuple[str, ...] = ()
+    evidence: Tally | None = None
+
+
+_KEPT_PARTS: Final = f"""\
+{EVIDENCE}    what the attested plane answered, when, to which nonce, on which connection, and
+                  the verdict with every reason; a line is a record, in the journal's order
+{EVIDENCE_PARTS}
+                  the policies, Intel's documents and test roots that it was judged by
+"""
+_KEPT_CHECK: Final = f"""\
+5. The evidence: SHA-256 of each line of {EVIDENCE}, without its end, stands as `record` in
+   the journal's entry about it. `cutover attest recheck FILE` judges each again, offline.
+   Most looks of the monitoring are thinned out: their names stand in the journal, and nothing
+   else is left of them. A MARK above stands beside the verdicts that it is about, in the
+   journal; TEST ROOT means a rehearsal, in which no genuine machine proved anything.
+"""
 
 
 def write_manifest(manifest: Manifest) -> bytes:
@@ -41,8 +69,11 @@ def write_manifest(manifest: Manifest) -> bytes:
     return pretty(manifest)
 
 
-def readme(run: str, state: State, entries: int, head: str) -> bytes:
+def readme(derived: Derived, entries: int, head: str) -> bytes:
     """The page that explains an archive to somebody who has nothing but the archive."""
+    run, state, kept = derived.adopted.run, derived.state, format_of(derived) != PLAIN_FORMAT
+    marks = "".join(f"MARK     {mark}\n" for mark in derived.marks)
+    parts, check = (_KEPT_PARTS, _KEPT_CHECK) if kept else ("", "")
     return f"""\
 The record of a cutover
 
@@ -50,7 +81,7 @@ Run      {run}
 State    {state.value} when this was made
 Entries  {entries}
 Head     {entries}:{head}
-
+{marks}
 A service was moved from one hosting plane to another by a written runbook. Everything that was
 observed, ordered and decided on the way is in journal.jsonl, one line an entry, each bound by a
 hash to all lines before it. The other parts repeat what the journal says, for reading.
@@ -58,7 +89,7 @@ hash to all lines before it. The other parts repeat what the journal says, for r
 runbook.toml      what was agreed, word for word
 journal.jsonl     the record: number, observed and wall milliseconds, fact, hash; a closing line.
                   A long one goes on in journal.2.jsonl, journal.3.jsonl, …: join them first
-canary.jsonl      the canary runs
+{parts}canary.jsonl      the canary runs
 incidents.json    every rollback or abort: why, on what evidence, from when to when
 postchecks.json   the checks after the cutover
 versions.json     what executed the run, and what made this archive
@@ -76,4 +107,4 @@ How to check it, offline
        the length of the run's identity in UTF-8 (8 bytes, big-endian), and that identity.
 4. Whoever could write this file could also have written all of it anew. Compare the head above
    with one that was noted while the run went on.
-""".encode()
+{check}""".encode()
