@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import jsonschema_lite
+from attestation.world import policy_text, root
 from cli.hands import verbs
+from cutover.attestation.collateral import root_sha256
 from cutover.cli.main import EXIT_CODES
 from cutover.errors import CutoverError
 
@@ -147,6 +149,10 @@ WHOLE = (
     ("[conductor]", CONDUCTOR),
     ("[gateway]", '[gateway]\nwebhook_secret = "PLANTED-hook"'),
 )  # fmt: skip
+VERIFIED = (
+    '[attestation]\npolicy = "policy.toml"\n',
+    ("http://127.0.0.1:2", "https://127.0.0.1:2"),
+)
 MISSING = [
     "planes.hetzner.image", "planes.phala.image", "conductor.near_rpc", "gateway.webhook_secret",
     "conductor.reference_url",
@@ -156,15 +162,17 @@ MISSING = [
 def test_a_dry_run_advises_what_the_gates_will_need(cutover, place):
     """Each missing setting is named, as text and as JSON; with all of them there is no advice."""
     live = '[live]\nanalyze = "analyze a/b"\ncreate = "create a/b"\npay = "pay 0.01 USDC to a/b"\n'
+    live += VERIFIED[0]
+    (place / "policy.toml").write_text(policy_text(production=True))
     dry = ("run", RUNBOOKS[0].with_name("phased.toml"), "--dry-run")
-    (place / "cutover.toml").write_text(CONFIG + live)
+    (place / "cutover.toml").write_text(CONFIG.replace(*VERIFIED[1]) + live)
     found = json.loads(cutover(*dry, "--json", cwd=place).out)
     assert [stage["name"] for stage in found["stages"]] == ["shadow", "canary", "mixed", "primary"]
     assert [one["setting"] for one in found["advice"]] == MISSING
     said = cutover(*dry, cwd=place)
     assert said.code == 0
     assert [f"advice: {name} is not set: " in said.out for name in MISSING] == [True] * 5
-    whole = CONFIG + live
+    whole = CONFIG.replace(*VERIFIED[1]) + live
     for old, new in WHOLE:
         assert whole.count(old) == 1
         whole = whole.replace(old, new)
@@ -173,6 +181,31 @@ def test_a_dry_run_advises_what_the_gates_will_need(cutover, place):
     assert (
         json.loads(cutover("run", "demo.toml", *dry[2:], "--json", cwd=place).out)["advice"] == []
     )
+
+
+def test_a_dry_run_says_how_the_candidate_is_verified(cutover, place):
+    """Policy, services, root and the marks to come; and that a report is believed, where it is."""
+    (place / "phased.toml").write_text(
+        (ROOT / "runbooks/demo.toml").read_text("utf-8").replace('"reported"', '"verified"')
+    )
+    (place / "policy.toml").write_text(policy_text())
+    (place / "root.der").write_bytes(root())
+    more = VERIFIED[0] + 'pccs = ["https://pccs.example"]\nunsafe_test_root = "root.der"\n'
+    (place / "cutover.toml").write_text(CONFIG.replace(*VERIFIED[1]) + more)
+    found = json.loads(cutover("run", "phased.toml", "--dry-run", "--json", cwd=place).out)
+    assert found["attestation"] == {
+        "evidence": "verified", "policy": str(place / "policy.toml"), "plane": "phala",
+        "release": "r1", "services": ["https://pccs.example"],
+        "root": f"TEST ROOT {root_sha256(root())}", "marks": ["TEST ROOT"],
+    }  # fmt: skip
+    said = cutover("run", "phased.toml", "--dry-run", cwd=place).out
+    assert "every verdict will be marked TEST ROOT" in said
+    (place / "reported.toml").write_text(
+        (place / "phased.toml").read_text().replace('"verified"', '"reported"')
+    )
+    said = cutover("run", "reported.toml", "--dry-run", cwd=place).out
+    assert "[attestation] is not used by this runbook" in said
+    assert sorted(path.suffix for path in place.iterdir()) == [".der", *[".toml"] * 5]
 
 
 def test_a_dry_postcheck_names_the_checks(cutover, place):

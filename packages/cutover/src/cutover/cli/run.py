@@ -29,18 +29,20 @@ def run(
     """Carry a runbook out, or go on with it where the journal says it stands."""
     from cutover.app import load_runbook, run_conductor  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.cli.advice import advice  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.cli.evidence_plan import evidence_lines, evidence_plan  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.cli.log import speak  # noqa: PLC0415 - half a second that only this verb needs
-    from cutover.fit import check_fit  # noqa: PLC0415 - half a second that only this verb needs
+    from cutover.fit import attesting_of, check_fit  # noqa: PLC0415 - half a second that only this verb needs
     from cutover.settings import load_settings  # noqa: PLC0415 - half a second that only this verb needs
 
     agreed, settings = load_runbook(runbook), load_settings(config)
     check_fit(agreed, settings)
     if dry_run:
-        missing = advice(agreed, settings)
+        missing, attesting = advice(agreed, settings), attesting_of(agreed, settings)
+        evidence = evidence_plan(settings, attesting)
         if json:
-            show_json(_plan(agreed) | {"advice": missing})
+            show_json(_plan(agreed) | {"attestation": evidence, "advice": missing})
         else:
-            _say_plan(agreed, missing)
+            _say_plan(agreed, [*evidence_lines(evidence), *map(_advised, missing)])
         return
     speak()
     _end(agreed, run_conductor(agreed, settings), json=json)
@@ -80,7 +82,11 @@ def _plan(agreed: Runbook) -> dict[str, object]:
     }
 
 
-def _say_plan(agreed: Runbook, missing: Sequence["Advice"]) -> None:
+def _advised(one: "Advice") -> str:
+    return f"advice: {one.setting} is not set: {one.text}"
+
+
+def _say_plan(agreed: Runbook, more: Sequence[str]) -> None:
     say(f"{agreed.name}: {agreed.fallback} -> {agreed.candidate}, nothing was started")
     for stage in agreed.stages:
         shares = ", ".join(f"{i} {percent(stage.share_bp[i])}" for i in LEADING)
@@ -89,8 +95,8 @@ def _say_plan(agreed: Runbook, missing: Sequence["Advice"]) -> None:
             clean = span(unlock.clean_ms)
             share = percent(unlock.share_bp)
             say(f"    {unlock.intent} {share} after {clean} without critical errors")
-    for one in missing:
-        say(f"advice: {one.setting} is not set: {one.text}")
+    for line in more:
+        say(line)
 
 
 def register(app: typer.Typer) -> None:
