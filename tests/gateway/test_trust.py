@@ -153,7 +153,9 @@ async def test_an_address_without_tls_gets_nothing_while_the_fallback_is_served(
 
 
 async def test_idle_connections_end_with_the_key_that_they_were_made_under(attested, tmp_path):
+    """What the plane said of itself before is not repeated either."""
     world, second = attested, self_signed(tmp_path, "second")
+    world.phala.answer = whole(b'{"ready":true}')
     client = await client_of(world, all_there(spki=spki_of(world.key)))
     await client.ask()
     await client.ask()
@@ -162,9 +164,13 @@ async def test_idle_connections_end_with_the_key_that_they_were_made_under(attes
     await until(lambda: not world.phala.writers, 2, "the end of the idle connection")
     assert (await client.ask(PAY)).status == 200
     assert [seen.nth for seen in world.phala.seen] == [1, 2, 1]
+    await client.send(STATUS)
+    assert (await client.answer()).status == 200
     await world.apply(all_there(3, spki=""))
     await until(lambda: not world.phala.writers, 2, "the end of the idle connection")
     assert not_sent(await client.ask()) == "no TLS key of it is attested"
+    await client.send(STATUS)
+    assert (await client.answer()).status == 503
     await world.apply(all_there(4, spki=spki_of(world.key)))
     assert not_sent(await client.ask()) == "it did not present the attested TLS key"
 

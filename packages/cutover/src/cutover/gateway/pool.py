@@ -100,13 +100,7 @@ class PlanePool:
         return None
 
     def connect(self, exchange: "Exchange") -> bool:
-        """Open a connection for an exchange, which hears of it later; False when all are busy.
-
-        Where there is no connecting to the plane, it hears that at once.
-        """
-        if self._trust.barred:
-            exchange.unreachable(self._trust.barred)
-            return True
+        """Open a connection for an exchange, which hears of it later; False when all are busy."""
         if self.size() >= self._limits.pool and not self._make_room():
             return False
         task = self._loop.create_task(self._connect(exchange))
@@ -147,7 +141,7 @@ class PlanePool:
         detail = ""
         for _ in range(CONNECT_TRIES):
             trust = self._trust
-            if trust.barred:  # since it was asked for
+            if trust.barred:
                 detail = trust.barred
                 break
             try:
