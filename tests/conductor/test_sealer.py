@@ -10,8 +10,8 @@ from conductor.theatre import until
 from cutover.conductor.sealer import Sealer
 from cutover.errors import CutoverError
 from cutover.evidence.observation import Adopted, Readiness
-from cutover.journal.sealing import Order
 from cutover.journal.store import Journal
+from cutover.sealing import Order
 
 SECRET = "secret-0123456789"
 
@@ -22,7 +22,8 @@ def order(folder, detail="ok"):
     journal.append([told, Readiness("phala", 200, True, True, detail)], 0, 0)
     journal.close()
     target = folder / "archive.zip"
-    return Order(str(journal.path), str(target), {"cutover": "test"}, {"key": SECRET})
+    evidence = str(folder / "evidence")
+    return Order(str(journal.path), str(target), {"cutover": "test"}, {"key": SECRET}, evidence)
 
 
 def test_what_stands_in_the_way_of_an_archive_is_told(tmp_path):

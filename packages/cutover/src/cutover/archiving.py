@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from cutover import sealing
+from cutover.attestation.kept_folder import FOLDER
 from cutover.conductor.credentials import GATEWAY_FILE, OPERATOR_FILE, read_token
-from cutover.journal import sealing
 from cutover.journal.leak import SECRET_BYTES_MIN
-from cutover.journal.sealing import Order
 from cutover.journal.store import Journal
+from cutover.sealing import Order
 from cutover.settings import PlaneSettings, Settings
 from cutover.versions import versions
 
@@ -34,8 +35,19 @@ def secret_values(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in found.items() if len(value) >= SECRET_BYTES_MIN}
 
 
-def seal(journal: Path, settings: Settings | None, output: Path | None = None) -> tuple[Path, str]:
+def seal(
+    journal: Path,
+    settings: Settings | None,
+    output: Path | None = None,
+    evidence: Path | None = None,
+) -> tuple[Path, str]:
     """Write the archive of a journal and verify what was written.
+
+    Args:
+        journal: a journal.db.
+        settings: none of whose secrets may be inside.
+        output: the file to write; None for one beside the journal.
+        evidence: the folder of kept evidence; None for the one beside the journal.
 
     Returns:
         The file and the journal's head.
@@ -43,15 +55,21 @@ def seal(journal: Path, settings: Settings | None, output: Path | None = None) -
     Raises:
         CutoverError: it could not be made, or does not verify.
     """
-    order = sealing_order(journal, settings, output)
+    order = sealing_order(journal, settings, output, evidence)
     return Path(order.target), sealing.seal(order)
 
 
-def sealing_order(journal: Path, settings: Settings | None, output: Path | None = None) -> Order:
-    """What is to be sealed, and which secrets must not be in it."""
+def sealing_order(
+    journal: Path,
+    settings: Settings | None,
+    output: Path | None = None,
+    evidence: Path | None = None,
+) -> Order:
+    """What is to be sealed, and which secrets must not be in it; arguments as for `seal`."""
     known = secret_values(settings) if settings is not None else {}
     target = output or journal.parent / f"archive-at-{_length(journal)}.zip"
-    return Order(str(journal), str(target), versions(), known)
+    kept = evidence or journal.parent / FOLDER
+    return Order(str(journal), str(target), versions(), known, str(kept))
 
 
 def _length(journal: Path) -> int:

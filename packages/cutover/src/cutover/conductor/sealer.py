@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from cutover.errors import CutoverError
-from cutover.journal.sealing import Answer, Order
+from cutover.sealing import Answer, Order
 
-PROGRAM: Final = (sys.executable, "-m", "cutover.journal.sealing")
+PROGRAM: Final = (sys.executable, "-m", "cutover.sealing")
 WORDS_MAX: Final = 500
 
 

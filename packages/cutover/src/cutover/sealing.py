@@ -12,8 +12,11 @@ from typing import Final
 
 import msgspec
 
+from cutover.attestation.kept_folder import KeptFolder
+from cutover.attestation.recheck import Recheck
 from cutover.errors import CutoverError
 from cutover.journal import archive
+from cutover.journal.kept import Evidence
 from cutover.journal.redecide import redecide
 
 FOUND_SHOWN_MAX: Final = 3
@@ -29,12 +32,14 @@ class Order(msgspec.Struct, frozen=True):
         target: the file to write.
         versions: of what makes the archive.
         secrets: name to value; none of them may be in it.
+        evidence: path of the folder of kept evidence; need not exist.
     """
 
     journal: str
     target: str
     versions: dict[str, str]
     secrets: dict[str, str]
+    evidence: str
 
     def __repr__(self) -> str:
         return f"Order({self.journal!r}, {self.target!r})"
@@ -57,8 +62,9 @@ def seal(order: Order) -> str:
     made = archive.create(
         Path(order.journal), target,
         versions=order.versions, replay=redecide, secrets=order.secrets,
+        evidence=Evidence(KeptFolder(Path(order.evidence)), Recheck()),
     )  # fmt: skip
-    if found := archive.verify(target, redecide=redecide):
+    if found := archive.verify(target, redecide=redecide, recheck=Recheck()):
         first = "; ".join(map(str, found[:FOUND_SHOWN_MAX]))
         raise CutoverError(f"{target} does not verify: {first}")
     return made.head
