@@ -6,7 +6,7 @@ import re
 import pytest
 
 from agent_runtime.allocation import WHOLE
-from agent_runtime.near import contract, resolver, sender, token
+from agent_runtime.near import contract, death, sender, token
 from agent_runtime.near.contract import Row
 from sandbox.near import genesis
 from sandbox.near.payer import Payer, ft_transfer
@@ -68,7 +68,7 @@ def blind(ready, rails, monkeypatch):
     """Transactions are taken, nothing is said about any of them, and nobody waits for long."""
     monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.3)
     monkeypatch.setattr(sender, "CLEAR_SECONDS", 0.3)
-    monkeypatch.setattr(resolver, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(death, "LOOK_SECONDS", 0.3)
     rails.fault(
         near(operation="send_tx", kind="wrong", variant="accept_then_timeout"),
         near(operation="tx", kind="status", status=503),

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from agent_runtime.near import resolver, sender
+from agent_runtime.near import death, resolver, sender
 from sandbox.near import genesis
 
 ASKED = 10
@@ -28,7 +28,7 @@ def deadlines(monkeypatch):
     monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.3)
     monkeypatch.setattr(sender, "CLEAR_SECONDS", 0.3)
     monkeypatch.setattr(sender, "LOCK_SECONDS", 2.0)
-    monkeypatch.setattr(resolver, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(death, "LOOK_SECONDS", 0.3)
     monkeypatch.setattr(resolver, "PAUSE_SECONDS", 0.02)
 
 

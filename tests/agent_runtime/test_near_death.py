@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from nacl.signing import SigningKey
 
-from agent_runtime.near import resolver
+from agent_runtime.near import death, resolver
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver
@@ -15,26 +15,45 @@ from agent_runtime.near.transaction import Signed
 
 SIGNED_AT = 1_000_000
 NONCE = 7
+YOUNG = SIGNED_AT + death.VALIDITY_BLOCKS
+OLD = SIGNED_AT + death.REMEMBERED_BLOCKS
+OUTCOME = {
+    "final_execution_status": "FINAL",
+    "status": {"SuccessValue": ""},
+    "transaction": {"hash": "HASH"},
+    "transaction_outcome": {"block_hash": "B", "outcome": {"status": {"SuccessReceiptId": "r"}}},
+    "receipts_outcome": [{"outcome": {"status": {"SuccessValue": ""}}}],
+}
 SIGNING = SigningKey(b"\x01" * 32)
 KEY = Key(bytes(SIGNING.verify_key), SIGNING)
 
 
 @dataclass
 class Providers:
-    """Providers that know nothing of the transaction, at a height and with a nonce."""
+    """Providers at a height and with a nonce; those in `knowing` know the transaction."""
 
     height: int = SIGNED_AT + 10
     nonce: int = NONCE - 1
     nodes: tuple[str, ...] = ("first", "second")
+    archival: tuple[str, ...] = ()
+    knowing: tuple[str, ...] = ()
+    blocks: dict[str, int] = field(default_factory=lambda: {"B": SIGNED_AT})
     sent: list[str] = field(default_factory=list)
 
     async def call(self, node, method, params, deadline_seconds):
         if method == "send_tx":
             self.sent.append(params["signed_tx_base64"])
+        elif node in self.knowing:
+            return OUTCOME
         raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
 
     async def final_block(self, node=None):
         return Block("B", self.height)
+
+    async def height_of(self, block_hash, node=None):
+        if block_hash not in self.blocks:
+            raise RpcError("UNKNOWN_BLOCK", "", "UNKNOWN_BLOCK")
+        return self.blocks[block_hash]
 
     async def key_nonce(self, account, public_key, node=None):
         return self.nonce
@@ -66,3 +85,53 @@ async def end(providers, ledger):
 async def test_only_a_higher_final_nonce_overtakes(ledger, nonce, state):
     """Our own nonce, used up, says that our bytes may have used it."""
     assert (await end(Providers(nonce=nonce), ledger)).state is state
+
+
+@pytest.mark.parametrize(("height", "state"), [(YOUNG, State.UNKNOWN), (YOUNG + 1, State.DEAD)])
+async def test_it_expires_one_block_after_the_validity_period(ledger, height, state):
+    assert (await end(Providers(height=height), ledger)).state is state
+
+
+@pytest.mark.parametrize("nonce", [NONCE, NONCE + 1])
+async def test_whom_nobody_can_remember_any_more_stays_unknown_and_says_what_to_configure(
+    ledger, nonce
+):
+    assert (await end(Providers(height=OLD, nonce=nonce), ledger)).state is State.DEAD
+    ledger.mark("HASH", State.UNKNOWN)
+    asked = Providers(height=OLD + 1, nonce=nonce)
+    found = await end(asked, ledger)
+    assert found.state is State.UNKNOWN
+    assert "set NEAR_ARCHIVAL_URL" in found.detail
+    assert asked.sent == []
+
+
+async def test_an_archival_provider_can_end_what_the_others_have_forgotten(ledger):
+    asked = Providers(height=OLD + 1, nonce=NONCE, archival=("old",))
+    assert (await end(asked, ledger)).state is State.DEAD
+
+
+async def test_an_archival_provider_that_knows_it_is_believed_against_all_others(ledger):
+    asked = Providers(height=OLD + 1, nonce=NONCE + 5, archival=("old",), knowing=("old",))
+    assert (await end(asked, ledger)).state is State.LANDED
+
+
+@pytest.mark.parametrize("blocks", [{}, {"B": SIGNED_AT + 1}])
+async def test_an_archival_provider_of_another_chain_or_without_memory_is_no_witness(
+    ledger, blocks
+):
+    asked = Providers(height=OLD + 1, nonce=NONCE + 1, archival=("old",), blocks=blocks)
+    found = await end(asked, ledger)
+    assert found.state is State.UNKNOWN
+    assert "correct NEAR_ARCHIVAL_URL" in found.detail
+
+
+async def test_one_provider_proves_nothing_but_one_with_an_archival_beside_it_does(ledger):
+    alone = {"height": YOUNG + 1, "nodes": ("first",)}
+    found = await end(Providers(**alone), ledger)
+    assert (found.state, found.detail.endswith("add another to NEAR_NODE_URL")) == (
+        State.UNKNOWN,
+        True,
+    )
+    same = Providers(**alone, archival=("first",))
+    assert (await end(same, ledger)).state is State.UNKNOWN
+    assert (await end(Providers(**alone, archival=("old",)), ledger)).state is State.DEAD

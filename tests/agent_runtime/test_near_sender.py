@@ -22,7 +22,7 @@ OUTCOME = {
 class JustInTime:
     """Two providers whose chain takes the transaction right after it was first asked for."""
 
-    nodes = ("first", "second")
+    nodes, archival = ("first", "second"), ()
 
     def __init__(self):
         self.landed = False

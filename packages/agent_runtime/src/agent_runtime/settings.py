@@ -112,6 +112,12 @@ class Settings:
         "",
         parsing.urls,
     )
+    near_archival: tuple[str, ...] = env(
+        "NEAR_ARCHIVAL_URL",
+        "archival RPC providers, comma separated; needed to end what is older than a day or two",
+        "",
+        parsing.urls,
+    )
     near_account: str = env("NEAR_ACCOUNT_ID", "account that signs", "", parsing.near_account)
     near_key: str = env(
         "NEAR_PRIVATE_KEY", "its key, `ed25519:<base58>`", "", parsing.near_key, secret=True

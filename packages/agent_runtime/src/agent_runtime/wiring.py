@@ -61,7 +61,7 @@ def build(settings: Settings) -> Service:
     _check_grant_wallet(settings)
     db = _store(settings)
     client = wire.new_client()
-    rpc = Rpc(client, settings.near_nodes)
+    rpc = Rpc(client, settings.near_nodes, settings.near_archival)
     github, eigenai = _github(client, settings), EigenAi(client, settings)
     tee = TeeWatch(settings.dstack_endpoint)
     transactions, payments = TransactionLedger(db), PaymentLedger(db)

@@ -48,6 +48,7 @@ class Attempt:
         owner: what it is part of: a payment id, or `split:<repo url>`.
         purpose: the method it calls.
         nonce: of its key.
+        block_hash: the final block that it names.
         block_height: final height when it was signed.
         raw: the signed bytes.
         state: where it stands.
@@ -58,6 +59,7 @@ class Attempt:
     owner: str
     purpose: str
     nonce: int
+    block_hash: str
     block_height: int
     raw: bytes
     state: State
@@ -77,7 +79,7 @@ class NewAttempt:
     block_height: int
 
 
-_COLUMNS = "tx_hash, owner, purpose, nonce, block_height, signed_bytes, state, detail"
+_COLUMNS = "tx_hash, owner, purpose, nonce, block_hash, block_height, signed_bytes, state, detail"
 
 
 class TransactionLedger:
@@ -161,5 +163,5 @@ class TransactionLedger:
         return [_attempt(row) for row in rows]
 
 
-def _attempt(row: tuple[str, str, str, int, int, bytes, str, str]) -> Attempt:
-    return Attempt(row[0], row[1], row[2], row[3], row[4], row[5], State(row[6]), row[7])
+def _attempt(row: tuple[str, str, str, int, str, int, bytes, str, str]) -> Attempt:
+    return Attempt(*row[:7], State(row[7]), row[8])

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from agent_runtime.errors import RailError, RailUnknown
 from agent_runtime.log import logger
-from agent_runtime.near import outcome
+from agent_runtime.near import death, outcome
+from agent_runtime.near.death import Witnesses
 from agent_runtime.near.ledger import OPEN, Attempt, State, TransactionLedger
 from agent_runtime.near.rpc import Rpc, RpcError
 
-LOOK_SECONDS = 3.0
 PAUSE_SECONDS = 0.25
-VALIDITY_BLOCKS = 86_400
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class Resolver:
     def __init__(self, rpc: Rpc, ledger: TransactionLedger, account: str, public_key: str) -> None:
         self._rpc = rpc
         self._ledger = ledger
-        self._account = account
-        self._public_key = public_key
+        self._witnesses = Witnesses(rpc, account, public_key)
 
     async def broadcast(self, attempt: Attempt, level: str, seconds: float) -> outcome.Outcome:
         """Send the stored bytes to the first provider and wait until they are at `level`.
@@ -63,7 +61,7 @@ class Resolver:
     async def follow(self, attempt: Attempt, seconds: float) -> Sight:
         """Wait for the end of a transaction that stands in a block."""
         try:
-            found = await self._status(attempt, self._rpc.nodes[0], "FINAL", seconds)
+            found = await self._witnesses.status(attempt, self._rpc.nodes[0], "FINAL", seconds)
         except RailError as error:
             found = outcome.Open(error.said)
         return self.record(attempt, found)
@@ -102,7 +100,7 @@ class Resolver:
         """
         for node in self._rpc.nodes:
             try:
-                found = await self._status(attempt, node)
+                found = await self._witnesses.status(attempt, node)
             except RpcError as error:
                 if error.name == "UNKNOWN_TRANSACTION":
                     continue
@@ -130,7 +128,7 @@ class Resolver:
         included = False
         for node in self._rpc.nodes:
             try:
-                found = await self._status(attempt, node)
+                found = await self._witnesses.status(attempt, node)
             except RailError as error:
                 absent += isinstance(error, RpcError) and error.name == "UNKNOWN_TRANSACTION"
                 found = outcome.Open(error.said)
@@ -142,56 +140,21 @@ class Resolver:
             return await self._absent_everywhere(attempt)
         return Sight(attempt, included)
 
-    async def _status(
-        self, attempt: Attempt, node: str, level: str = "NONE", seconds: float = 0.0
-    ) -> outcome.Outcome:
-        params = {
-            "tx_hash": attempt.tx_hash,
-            "sender_account_id": self._account,
-            "wait_until": level,
-        }
-        found = await self._rpc.call(node, "tx", params, seconds or LOOK_SECONDS)
-        return outcome.judge(found, attempt.tx_hash)
-
     async def _absent_everywhere(self, attempt: Attempt) -> Sight:
         """No provider knows the hash: end it on proof, else send the same bytes again."""
         try:
-            proof = await self._proof_of_death(attempt)
-            if proof:
-                return Sight(self._end(attempt, State.DEAD, proof))
-            return self.record(attempt, await self.broadcast(attempt, "FINAL", LOOK_SECONDS))
+            match await self._witnesses.examine(attempt):
+                case death.Dead(proof):
+                    return Sight(self._end(attempt, State.DEAD, proof))
+                case death.Found(found):
+                    return self.record(attempt, found)
+                case death.Undecided(reason):
+                    return self.record(attempt, outcome.Open(reason))
+                case death.Alive():
+                    found = await self.broadcast(attempt, "FINAL", death.LOOK_SECONDS)
+                    return self.record(attempt, found)
         except RailError as error:
             return self.record(attempt, outcome.Open(error.said))
-
-    async def _proof_of_death(self, attempt: Attempt) -> str:
-        """Why the transaction can never execute; empty without a proof.
-
-        Every one of two or more providers must first be past it, and *then* not know its hash: in
-        the other order it could have become final between the two questions.
-        """
-        if len(self._rpc.nodes) < 2:
-            return ""
-        proofs = [await self._past(attempt, node) for node in self._rpc.nodes]
-        if not all(proofs):
-            return ""
-        absent = [await self._unknown_at(attempt, node) for node in self._rpc.nodes]
-        return proofs[0] if all(absent) else ""
-
-    async def _past(self, attempt: Attempt, node: str) -> str:
-        """Why one provider could not take the transaction any more; empty if it could."""
-        height = (await self._rpc.final_block(node)).height
-        if height > attempt.block_height + VALIDITY_BLOCKS:
-            return f"expired: signed at {attempt.block_height}, now final at {height}"
-        nonce = await self._rpc.key_nonce(self._account, self._public_key, node)
-        # A final nonce equal to ours proves nothing: our own bytes may be what used it.
-        return f"overtaken: the key's final nonce is {nonce}" if nonce > attempt.nonce else ""
-
-    async def _unknown_at(self, attempt: Attempt, node: str) -> bool:
-        try:
-            await self._status(attempt, node)
-        except RpcError as error:
-            return error.name == "UNKNOWN_TRANSACTION"
-        return False
 
     def _end(self, attempt: Attempt, state: State, detail: str, included_in: str = "") -> Attempt:
         logger().info("transaction_ended", tx=attempt.tx_hash, owner=attempt.owner, state=state)

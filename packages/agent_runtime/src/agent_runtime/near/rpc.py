@@ -57,11 +57,15 @@ class Rpc:
 
     Attributes:
         nodes: their addresses, in the order they are asked.
+        archival: providers that remember everything; asked for proof only, never for the rest.
     """
 
-    def __init__(self, client: Connections, nodes: tuple[str, ...]) -> None:
+    def __init__(
+        self, client: Connections, nodes: tuple[str, ...], archival: tuple[str, ...] = ()
+    ) -> None:
         self._client = client
         self.nodes = nodes
+        self.archival = archival
         self._ids = itertools.count(1)
 
     async def call(self, node: str, method: str, params: Any, deadline_seconds: float) -> Any:
@@ -132,6 +136,15 @@ class Rpc:
         """The newest final block, of one provider if it matters which."""
         header = (await self.read("block", {"finality": "final"}, node))["header"]
         return Block(str(header["hash"]), int(header["height"]))
+
+    async def height_of(self, block_hash: str, node: str | None = None) -> int:
+        """The height of a block named by its hash.
+
+        Raises:
+            RpcError: `UNKNOWN_BLOCK`, it is not on the chain or it is forgotten.
+        """
+        header = (await self.read("block", {"block_id": block_hash}, node))["header"]
+        return int(header["height"])
 
     async def key_nonce(self, account: str, public_key: str, node: str | None = None) -> int:
         """The access key's nonce at final, of one provider if it matters which.
