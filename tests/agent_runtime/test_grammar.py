@@ -4,7 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_runtime.grammar import Analyze, Create, Help, Pay, Pending, Repo, Unclear, read
+from agent_runtime.grammar import (
+    Analyze,
+    Approve,
+    Cancel,
+    Create,
+    Help,
+    Pay,
+    Pending,
+    Replay,
+    Repo,
+    Reputation,
+    SetExperience,
+    SetMode,
+    ShowSplit,
+    ShowSplits,
+    Unclear,
+    VerifyLogin,
+    VerifyRepo,
+    read,
+)
 
 REPO = Repo("near", "near-sdk-rs")
 
@@ -53,6 +72,7 @@ def test_every_form_of_create_is_read(text, percents):
         ("distribute $20 to near/near-sdk-rs", "20", "USDC"),
         ("distribute 20 near/near-sdk-rs", "20", "USDC"),
         ("distribute 3 NEAR to near/near-sdk-rs", "3", "NEAR"),
+        ("@gitsplits @gitsplits pay 1 USDC to near/near-sdk-rs", "1", "USDC"),
     ],
 )
 def test_every_form_of_pay_is_read(text, amount, token):
@@ -76,9 +96,16 @@ def test_every_form_of_pay_is_read(text, amount, token):
         "pay 10 USDC to near/..",
         "pay 10 USDC to github.com/near",
         "pay 10 USDC to evil.example/near/near-sdk-rs",
-        "@a @b pay 10 USDC to near/near-sdk-rs",
-        "approve plan-0123456789",
-        "replay 0123456789abcdef",
+        "@a @b @c pay 10 USDC to near/near-sdk-rs",
+        "approve plan-xyz",
+        "approve plan-0123456789 now",
+        "cancel plan-0123456789",
+        "replay",
+        "verify contributors",
+        "verify @octo--cat",
+        "mode god",
+        "please approve",
+        "show split 7",
         "make me a sandwich",
         "create",
         "",
@@ -87,6 +114,37 @@ def test_every_form_of_pay_is_read(text, amount, token):
 )
 def test_what_is_nearly_a_command_is_not_understood(text):
     assert read(text) == Unclear()
+
+
+MINOR_FORMS = [
+    ("verify contributors for near/near-sdk-rs", VerifyRepo(REPO)),
+    ("verify contributor of github.com/near/near-sdk-rs", VerifyRepo(REPO)),
+    ("verify @octo-cat", VerifyLogin("octo-cat")),
+    ("link my github octocat", VerifyLogin("octocat")),
+    ("connect github @OctoCat", VerifyLogin("OctoCat")),
+    ("reputation for @octocat", Reputation("octocat")),
+    ("is octocat eligible?", Reputation("octocat")),
+    ("ERC8004 status for octocat", Reputation("octocat")),
+    ("mode draft", SetMode("draft")),
+    ("Set Mode ADVISOR", SetMode("advisor")),
+    ("experience guided", SetExperience("guided")),
+    ("set experience hands off", SetExperience("hands_off")),
+    ("experience hands-off", SetExperience("hands_off")),
+    ("approve", Approve("")),
+    ("Approve plan-0123ABCDEF", Approve("plan-0123abcdef")),
+    ("cancel", Cancel()),
+    ("replay 0123456789ABCDEF", Replay("0123456789abcdef")),
+    ("show split split-123456-1", ShowSplit("split-123456-1")),
+    ("info for split-123456-1", ShowSplit("split-123456-1")),
+    ("show splits for near/near-sdk-rs", ShowSplits(REPO)),
+    ("what can you do?", Help()),
+]
+
+
+@pytest.mark.parametrize("mentions", ["", "@gitsplits ", "@gitsplits @gitsplits "])
+@pytest.mark.parametrize(("text", "means"), MINOR_FORMS)
+def test_every_minor_form_is_read_behind_up_to_two_mentions(mentions, text, means):
+    assert read(mentions + text) == means
 
 
 def test_pending_takes_a_repository_or_a_login():
@@ -102,7 +160,7 @@ def test_a_payment_with_anything_around_it_is_no_payment(before, after):
     if isinstance(found, Pay):
         assert found.repo.owner == "o"
         assert not after.strip()
-        assert not before.strip() or before.strip().startswith("@")
+        assert all(word.startswith("@") for word in before.split())
 
 
 @given(st.text(max_size=200))

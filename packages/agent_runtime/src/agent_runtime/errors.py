@@ -58,3 +58,10 @@ class SettingsError(Exception):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
+
+
+class StartError(Exception):
+    """The settings are fine, and still this process cannot serve as they say; it ends.
+
+    The text says what was seen and what to do.
+    """

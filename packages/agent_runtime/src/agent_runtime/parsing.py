@@ -5,6 +5,7 @@ A message never repeats the text it refuses: the text may be a secret.
 
 import base64
 import binascii
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ _ACCOUNT = re.compile(r"(?=.{2,64}\Z)[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _REPO = re.compile(
     r"(?:https://)?(?:github\.com/)?([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+?)(?:\.git)?/?"
 )
+_HOST = re.compile(r"(?=.{1,253}\Z)(?:\*\.)?[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
+_PURPOSE = re.compile(r"(?!none\Z)[a-z0-9-]{1,32}")
+PURPOSES_MAX = 8
 _DECIMALS = {"NEAR": 24, "USDC": 6, "USDT": 6}
 _USDC = {
     "mainnet": "17208628f84f5d6ad33f0da3bbbeb27ffcb398eac501a31bd6ad2011e36133a1",
@@ -179,6 +183,48 @@ def probe_method(given: str) -> str:
     if given.upper() not in {"GET", "POST"}:
         raise ValueError("unknown; expected GET or POST")
     return given.upper()
+
+
+def tls(given: str) -> str:
+    """Whether TLS ends in this process."""
+    if given not in {"off", "attested"}:
+        raise ValueError("unknown; expected off or attested")
+    return given
+
+
+def hosts(given: str) -> tuple[str, ...]:
+    """DNS names and IP addresses, comma separated."""
+    found = tuple(part.lower() for part in _parts(given))
+    if not all(_is_host(part) for part in found):
+        raise ValueError("not a list of hosts; expected DNS names and IP addresses")
+    return found
+
+
+def _is_host(given: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(given))
+    except ValueError:
+        return _HOST.fullmatch(given) is not None
+
+
+def purposes(given: str) -> tuple[str, ...]:
+    """Names of keys, comma separated, each once; the word `none` for no key at all."""
+    found = tuple(dict.fromkeys(_parts(given)))
+    if found == ("none",):
+        return ()
+    if len(found) > PURPOSES_MAX or not all(_PURPOSE.fullmatch(part) for part in found):
+        raise ValueError(
+            f"not a list of purposes; expected none, or at most {PURPOSES_MAX} names of"
+            " lower-case letters, digits and -"
+        )
+    return found
+
+
+def evidence_seconds(given: str) -> int:
+    """A whole number of seconds from one minute to one hour."""
+    if not re.fullmatch(r"[0-9]{2,4}", given) or not 60 <= int(given) <= 3600:
+        raise ValueError("not a lifetime; expected whole seconds from 60 to 3600")
+    return int(given)
 
 
 def tokens(given: str) -> dict[str, Token]:

@@ -175,6 +175,30 @@ class Settings:
     dstack_endpoint: str = env(
         "DSTACK_ENDPOINT", "guest agent: socket path or URL; /var/run/dstack.sock if it exists"
     )
+    tls: str = env(
+        "AGENT_TLS",
+        "`off`: plain HTTP, behind a proxy; `attested`: TLS 1.3 under the key in the evidence",
+        "off",
+        parsing.tls,
+    )
+    tls_names: tuple[str, ...] = env(
+        "AGENT_TLS_NAMES",
+        "DNS names and IP addresses of the certificate beside PLANE_ID, comma separated",
+        "",
+        parsing.hosts,
+    )
+    wallet_purposes: tuple[str, ...] = env(
+        "AGENT_WALLET_PURPOSES",
+        "purposes of the KMS keys in the evidence, comma separated; `none` for no key",
+        "signing",
+        parsing.purposes,
+    )
+    evidence_seconds: int = env(
+        "AGENT_EVIDENCE_SECONDS",
+        "how long evidence says that it holds, 60 to 3600",
+        "900",
+        parsing.evidence_seconds,
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -207,6 +231,11 @@ class Settings:
     def production(self) -> bool:
         """Whether the stricter rules of production apply."""
         return self.mode.lower() == "production"
+
+    @property
+    def attested(self) -> bool:
+        """Whether TLS ends here, under an attested key."""
+        return self.tls == "attested"
 
 
 def variable_of(item: "Field[Any]") -> Variable:

@@ -1,19 +1,90 @@
-"""The one SQLite file behind payments, transactions, idempotency keys and webhook events."""
+"""The one SQLite file behind payments, transactions, idempotency keys and webhook events.
 
+One process may use it at a time. A second one would take the first one's payments for abandoned
+ones, since what is being worked on right now is known in memory only.
+"""
+
+import fcntl
+import os
 import sqlite3
 from pathlib import Path
+from typing import Self
 
 
-def open_store(path: str) -> sqlite3.Connection:
-    """Open or make the file: WAL, and every commit on the disk before it returns.
+class Store(sqlite3.Connection):
+    """The open file, and the lock that keeps other processes away from it."""
+
+    lock: "StoreLock | None" = None
+
+    def close(self) -> None:
+        """Close the file, and only then let others have it."""
+        super().close()
+        if self.lock is not None:
+            self.lock.release()
+
+
+class StoreHeldError(OSError):
+    """Another process, or another part of this one, uses the file."""
+
+
+class StoreLock:
+    """An exclusive lock on `<file>.lock`: the system releases it when its holder dies.
+
+    The lock's file stays, holding the pid of whoever had it last: a file that is taken away and
+    made anew could be locked twice.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, path: str) -> Self:
+        """Lock, without waiting.
+
+        Raises:
+            StoreHeldError: somebody has it; the text names the pid.
+            OSError: the lock's file cannot be made.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            held = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise StoreHeldError(
+                f"process {held} uses it (it holds {path}), and only one may; stop that one first"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let others have it; a second call changes nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def open_store(path: str) -> Store:
+    """Open or make the file: ours alone, WAL, and every commit on the disk before it returns.
 
     Raises:
-        OSError: its directory cannot be made.
+        OSError: its directory cannot be made, or another process uses the file.
         sqlite3.Error: the file is no database or cannot be written.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=5.0)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("PRAGMA foreign_keys=ON")
+    lock = StoreLock.take(f"{Path(path).resolve()}.lock")
+    try:
+        db = sqlite3.connect(path, timeout=5.0, factory=Store)
+        db.lock = lock
+    except sqlite3.Error:
+        lock.release()
+        raise
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db

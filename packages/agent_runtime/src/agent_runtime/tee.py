@@ -1,90 +1,86 @@
-"""Whether this process runs beside a dstack guest agent, asked again and again (rails §6).
+"""Whether this process runs in a TEE, asked again and again (rails §6).
 
-A guest agent that answers is the only honest hint a process has; it is no proof. Proof is what a
-verifier concludes from a fresh quote. When the agent stops answering, the claim is gone.
+The guest agent must give a quote over bytes that we have just drawn, about the app that it says we
+are. That is more than a process that answers on a socket, and still no proof: nobody here verifies
+the quote. Proof is what a verifier concludes from evidence that it asked for itself. When the agent
+stops answering, the claim is gone within `FRESH_SECONDS`.
 """
 
+import asyncio
+import secrets
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from agent_runtime import wire
-from agent_runtime.connections import Connections
-from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.attestation.quote import fault_of
+from agent_runtime.dstack import REPORT_DATA_SIZE, GuestAgent
+from agent_runtime.errors import RailError
 from agent_runtime.flight import Flight
+from agent_runtime.log import logger
 
-DEFAULT_SOCKET = "/var/run/dstack.sock"
 FRESH_SECONDS = 10.0
-DEADLINE_SECONDS = 1.0
+DEADLINE_SECONDS = 3.0
+PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Guest:
-    """What the guest agent says of this machine; both are never empty."""
+    """Who the guest agent says we are; `instance_id` is empty where the app has none."""
 
     app_id: str
     instance_id: str
 
 
 class TeeWatch:
-    """Remembers the guest agent's last answer for at most `FRESH_SECONDS`."""
+    """Remembers for at most `FRESH_SECONDS`, from the question on, that the agent gave a quote.
 
-    def __init__(self, endpoint: str) -> None:
-        self._client, self._url = _connect(endpoint)
+    Args:
+        agent: None where there is none: then nothing is claimed.
+    """
+
+    def __init__(self, agent: GuestAgent | None) -> None:
+        self._agent = agent
         self._guest: Guest | None = None
+        self._fault = ""
         self._asked_at = float("-inf")
         self._asking: Flight[None] = Flight()
 
     async def guest(self) -> Guest | None:
-        """Who the guest agent says we are; None if there is none or it does not answer.
+        """Who we are, if the agent has lately proved that it can quote; None if it has not.
 
-        Halfway to its age limit an answer is renewed while it still serves, so that an agent that
-        hangs delays nobody who is asked often.
+        Halfway to its age limit an answer is renewed while it still serves, and nobody waits longer
+        than `PATIENCE_SECONDS`: an agent that is slow or hangs takes the claim, not the time.
         """
         age = time.monotonic() - self._asked_at
-        if age >= FRESH_SECONDS:
-            await self._asking.share("guest", self._refresh)
-        elif age >= FRESH_SECONDS / 2:
-            self._asking.begin_nowait("guest", self._refresh)
+        if age < FRESH_SECONDS / 2:
+            return self._guest
+        asking = self._asking.begin_nowait("guest", self._refresh)
+        if age < FRESH_SECONDS:
+            return self._guest
+        await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)
+        if not asking.done():
+            return None
+        asking.result()
         return self._guest
 
     async def _refresh(self) -> None:
-        self._guest = await self._ask()
-        self._asked_at = time.monotonic()
+        begun = time.monotonic()
+        guest, fault = await self._ask()
+        if fault != self._fault:
+            logger().warning("tee_claim", claimed=guest is not None, fault=fault)
+        self._guest, self._fault, self._asked_at = guest, fault, begun
 
-    async def aclose(self) -> None:
-        """Close the connection."""
-        if self._client is not None:
-            await self._client.aclose()
-
-    async def _ask(self) -> Guest | None:
-        if self._client is None:
-            return None
+    async def _ask(self) -> tuple[Guest | None, str]:
+        """The agent's answer, or why there is no claim."""
+        if self._agent is None:
+            return None, ""
+        drawn = secrets.token_bytes(REPORT_DATA_SIZE)
         try:
-            answer = await wire.ask(
-                self._client,
-                "dstack",
-                "POST",
-                self._url + "/Info",
-                deadline_seconds=DEADLINE_SECONDS,
-                headers={"content-type": "application/json"},
-                content=b"{}",
-            )
-            return _guest(answer.expect(200).json())
-        except RailError:
-            return None  # no answer is no claim; /health shows the consequence
-
-
-def _guest(found: object) -> Guest:
-    if isinstance(found, dict):
-        app_id, instance_id = found.get("app_id"), found.get("instance_id")
-        if isinstance(app_id, str) and isinstance(instance_id, str) and app_id and instance_id:
-            return Guest(app_id, instance_id)
-    raise RailUnknown("dstack", "an Info answer without app_id and instance_id")
-
-
-def _connect(endpoint: str) -> tuple[Connections | None, str]:
-    if endpoint.startswith(("http://", "https://")):
-        return wire.new_client(), endpoint.rstrip("/")
-    path = endpoint or (DEFAULT_SOCKET if Path(DEFAULT_SOCKET).exists() else "")
-    return (wire.new_client(path), "http://dstack") if path else (None, "")
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                info = await self._agent.info()
+                found = await self._agent.quote(drawn)
+        except TimeoutError:
+            return None, f"no quote within {DEADLINE_SECONDS:g} s"
+        except RailError as error:
+            return None, error.said
+        fault = fault_of(found, drawn, info)
+        return (None, fault) if fault else (Guest(info.app_id, info.instance_id), "")

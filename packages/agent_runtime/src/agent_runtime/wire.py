@@ -42,7 +42,7 @@ class Answer:
         """
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RailUnknown(self.service, f"HTTP {self.status} whose body is not JSON") from error
 
     def expect(self, *statuses: int) -> "Answer":
@@ -62,7 +62,7 @@ class Answer:
         """The error text of a JSON answer; nothing of any other body."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         if not isinstance(found, dict):
             return ""

@@ -4,8 +4,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from agent_runtime import wire
+from agent_runtime.attestation.attestor import Attestor
 from agent_runtime.canary import Canary, Probes
 from agent_runtime.connections import Connections
+from agent_runtime.dstack import GuestAgent, find_agent
 from agent_runtime.errors import SettingsError
 from agent_runtime.health import Health
 from agent_runtime.intents.analyze import Analyst
@@ -30,7 +32,10 @@ from agent_runtime.webhook import PingWebhook
 
 @dataclass(frozen=True)
 class Service:
-    """Everything that lives as long as the process. `sender` and `payer` need NEAR."""
+    """Everything that lives as long as the process.
+
+    `sender` and `payer` need NEAR, `agent` a guest agent, `attestor` AGENT_TLS=attested.
+    """
 
     settings: Settings
     client: Connections
@@ -41,13 +46,16 @@ class Service:
     processor: Processor
     eigenai: EigenAi
     tee: TeeWatch
+    agent: GuestAgent | None
+    attestor: Attestor | None
     sender: Sender | None
     payer: Payer | None
 
     async def aclose(self) -> None:
         """Let go of connections and of the store."""
         await self.client.aclose()
-        await self.tee.aclose()
+        if self.agent is not None:
+            await self.agent.aclose()
         self.db.close()
 
 
@@ -63,7 +71,8 @@ def build(settings: Settings) -> Service:
     client = wire.new_client()
     rpc = Rpc(client, settings.near_nodes, settings.near_archival)
     github, eigenai = _github(client, settings), EigenAi(client, settings)
-    tee = TeeWatch(settings.dstack_endpoint)
+    agent = find_agent(settings.dstack_endpoint, needed=settings.attested)
+    tee = TeeWatch(agent)
     transactions, payments = TransactionLedger(db), PaymentLedger(db)
     contract = SplitContract(rpc, settings.near_contract) if settings.near_contract else None
     sender = Sender(rpc, transactions, settings.near_account, key) if key else None
@@ -96,6 +105,8 @@ def build(settings: Settings) -> Service:
         processor,
         eigenai,
         tee,
+        agent,
+        Attestor(settings, agent) if settings.attested and agent else None,
         sender,
         payer,
     )

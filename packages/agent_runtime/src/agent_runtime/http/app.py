@@ -1,6 +1,7 @@
 """The routes of contract §1 over the parts of `wiring`."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agent_runtime.attestation.turnstile import Crowded
 from agent_runtime.errors import RailError
 from agent_runtime.health import VERSION
 from agent_runtime.http.body import read_asked, read_body, require_key
@@ -30,6 +32,8 @@ ENDPOINTS = {
     "canary": "GET /canary",
     "runCanary": "POST /canary/run",
 }
+ATTESTATION = "/.well-known/attestation"
+NONCE = re.compile(r"[0-9a-f]{64}")
 
 
 class Routes:
@@ -40,12 +44,14 @@ class Routes:
 
     async def index(self, _: Request) -> Response:
         """What this is and where to ask."""
+        attested = self._service.attestor is not None
+        more = {"attestation": f"GET {ATTESTATION}"} if attested else {}
         return JSONResponse(
             {
                 "name": "agent-runtime",
                 "version": VERSION,
                 "description": "Analyses contributors, creates payment splits, pays people",
-                "endpoints": ENDPOINTS,
+                "endpoints": {**ENDPOINTS, **more},
             }
         )
 
@@ -97,6 +103,28 @@ class Routes:
         self._service.webhook.take(delivery)
         return JSONResponse({"ok": True})
 
+    async def attestation(self, request: Request) -> Response:
+        """Evidence made for the caller's nonce; open to all, a few at a time."""
+        attestor = self._service.attestor
+        if attestor is None:
+            text = "no attested TLS ends here (AGENT_TLS=off), so evidence would bind no channel"
+            return error_answer(404, "no_attestation", text)
+        given = request.query_params.getlist("nonce")
+        if len(given) != 1 or not NONCE.fullmatch(given[0]):
+            return error_answer(
+                400, "bad_nonce", "nonce is required once: 64 lower-case hex digits"
+            )
+        try:
+            body = await attestor.answer(given[0])
+        except Crowded as error:
+            answer = error_answer(429, "crowded", f"too many ask for evidence; {error}")
+            answer.headers["retry-after"] = str(error.retry_seconds)
+            return answer
+        except RailError as error:
+            logger().warning("no_evidence", said=error.said)
+            return error_answer(503, "guest_agent_unavailable", str(error))
+        return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
     async def grant(self, request: Request) -> Response:
         """What is left of the EigenAI grant."""
         require_key(request, self._service.settings.api_key)
@@ -116,6 +144,7 @@ def make_app(service: Service) -> Starlette:
             Route("/ready", routes.ready),
             Route("/process", routes.process, methods=["POST"]),
             Route("/canary", routes.canary),
+            Route(ATTESTATION, routes.attestation),
             Route("/canary/run", routes.run_canary, methods=["POST"]),
             Route("/webhook/pingpay", routes.pingpay, methods=["POST"]),
             Route("/eigenai/grant", routes.grant),
