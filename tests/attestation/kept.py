@@ -7,7 +7,8 @@ from attestation.world import NONCE, NOW, Plane, asked, collateral, policy, poli
 from cutover.attestation.bundle import Nonce, parse_bundle
 from cutover.attestation.examine import Examination
 from cutover.attestation.records import Records
-from cutover.attestation.verdict import nothing_to_judge, observation
+from cutover.attestation.strict import MalformedError
+from cutover.attestation.verdict import MALFORMED_ANSWER, nothing_to_judge, observation
 from cutover.attestation.verifier import verify
 
 PAPERS = collateral()
@@ -32,6 +33,15 @@ def without(code, seen="connection refused", *, number=0, raw=None):
     own = asked(now=now, nonce=Nonce(NONCE[:24] + number.to_bytes(8, "big"), now - 2))
     own = dataclasses.replace(own, peer_spki=None, peer_ends=None)
     return Examination(nothing_to_judge(code, seen, now), None, "", (), own, raw, now)
+
+
+def rubbish(raw, *, number=0):
+    """A look that brought something that is no answer."""
+    try:
+        parse_bundle(raw)
+    except MalformedError as error:
+        return without(MALFORMED_ANSWER, str(error), number=number, raw=raw)
+    raise AssertionError(raw)
 
 
 def records(folder):

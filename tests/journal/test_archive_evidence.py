@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attestation.kept import entry, look, records, without
+from attestation.kept import entry, look, records, rubbish, without
 from attestation.world import Plane, policy_text
 from cutover.attestation.kept_folder import KeptFolder
 from cutover.attestation.recheck import Recheck
@@ -254,9 +254,7 @@ def test_damaged_evidence_is_named_and_no_archive_made(tmp_path):
 )
 def test_a_secret_in_a_planes_answer_is_found(tmp_path, hidden):
     """As text and in base64 alike; the value is not told."""
-    from attestation.test_records import _rubbish
-
-    bad = _rubbish(hidden) if hidden.endswith(b"\xff") else look(1, raw=hidden)
+    bad = rubbish(hidden) if hidden.endswith(b"\xff") else look(1, raw=hidden)
     run(tmp_path, [bad])
     with pytest.raises(JournalError, match="contains the secret plane key") as told:
         seal(tmp_path, secrets={"plane key": "s3cret-in-an-answer"})
@@ -272,8 +270,9 @@ def test_a_secret_in_a_policy_is_found(folder):
 
 def test_an_answer_of_blanks_does_not_spoil_the_archive(tmp_path):
     """It packs a thousand to one; a plane must not be able to make a run's record unreadable."""
-    raw = b'{"v":1}' + b" " * 250_000
-    run(tmp_path, [look(n, raw=raw) for n in range(9)], "promotion")
+    raw = b" " * 250_000
+    looks = [rubbish(raw, number=n) for n in range(9)]
+    run(tmp_path, looks, "promotion")
     assert inspect(seal(tmp_path)).findings == []
     assert len(parts_of(tmp_path / "run.zip")[RECORDS]) > 2 << 20
 
