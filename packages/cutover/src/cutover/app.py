@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from cutover.clock import SystemClock, suspended_ms
 from cutover.conductor.address import conductor_url, url_of
 from cutover.conductor.api import build_api
 from cutover.conductor.assembly import Outside, assemble
+from cutover.conductor.attested_plane import AttestedPlane
 from cutover.conductor.attester import ReportedAttester
 from cutover.conductor.chain_lookup import NearChain
 from cutover.conductor.cleanse import Cleanser
@@ -27,7 +28,8 @@ from cutover.conductor.credentials import (
 )
 from cutover.conductor.inspector import PlaneInspector
 from cutover.conductor.listener import listen, port_before
-from cutover.conductor.log import Log, flush
+from cutover.conductor.log import Log, flush, say
+from cutover.conductor.pin import Pin
 from cutover.conductor.plane_client import HttpPlane, connections
 from cutover.conductor.postchecks import PostChecks
 from cutover.conductor.preconditions import Preconditions
@@ -40,7 +42,7 @@ from cutover.decision.fact import Entry
 from cutover.decision.run import TERMINAL, Phase, Run
 from cutover.errors import ConfigurationError, CutoverError, UnreachableError
 from cutover.evidence.observation import PostCheckSeen
-from cutover.fit import check_fit
+from cutover.fit import attesting_of, check_fit
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
 from cutover.journal import schema
@@ -49,6 +51,7 @@ from cutover.runbook.document import Runbook
 from cutover.runbook.intent import Intent
 from cutover.runbook.load import load_text
 from cutover.settings import GatewaySettings, Settings
+from cutover.verifying import Attested, attested_candidate
 from cutover.versions import versions
 
 JOURNAL_FILE = "journal.db"
@@ -128,8 +131,12 @@ def _first(group: BaseExceptionGroup[CutoverError]) -> CutoverError:
 async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, tokens: Tokens) -> Run:
     conductor = settings.conductor
     with closing(Sealer(lambda: sealing_order(journal.path, settings))) as sealer:
-        async with connections() as client:
-            parts = assemble(runbook, journal, _outside(runbook, settings, client, sealer))
+        async with connections() as client, AsyncExitStack() as stack:
+            attested = _attested(runbook, settings)
+            if attested is not None:
+                stack.push_async_callback(attested.connections.aclose)
+            outside = _outside(runbook, settings, client, sealer, attested)
+            parts = assemble(runbook, journal, outside)
             api = build_api(
                 parts.loop, parts.desk, tokens, lambda after: _entries(journal.path, after)
             )
@@ -138,36 +145,59 @@ async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, token
     return parts.loop.engine.run
 
 
+def _attested(runbook: Runbook, settings: Settings) -> Attested | None:
+    """The conductor's side of a candidate that must prove what it is; None where it need not."""
+    attesting = attesting_of(runbook, settings)
+    if attesting is None:
+        return None
+    plane = settings.planes[runbook.candidate]
+    said: Mapping[str, object] = {
+        "plane": runbook.candidate, "policy": str(attesting.path), "root": attesting.root_name(),
+        "marks": attesting.marks(), "services": [service.url for service in attesting.services],
+    }  # fmt: skip
+    say("attestation_configured", **said)
+    data = settings.conductor.data
+    return attested_candidate(attesting, data, plane.url, key_of(plane), secrets.token_bytes)
+
+
 def _outside(
-    runbook: Runbook, settings: Settings, client: httpx.AsyncClient, sealer: Sealer
+    runbook: Runbook,
+    settings: Settings,
+    client: httpx.AsyncClient,
+    sealer: Sealer,
+    attested: Attested | None,
 ) -> Outside:
     """The real world, as the deployment's file describes it."""
     keys = {name: key_of(plane) for name, plane in settings.planes.items()}
-    planes = [
+    first, second = (
         HttpPlane(name, settings.planes[name].url, keys[name], client) for name in runbook.planes
-    ]
+    )
+    planes = (first, second if attested is None else attested.plane)
     chain, url = _chain(settings, client), settings.conductor.reference_url
+    believed, pin = runbook.attestation_gate().evidence, attested.pin if attested else None
     return Outside(
         clock=SystemClock(),
         suspended_ms=suspended_ms,
         fresh=_fresh,
         planes=planes,
-        attester=ReportedAttester(planes[1], runbook.attestation_gate().evidence),
+        attester=attested.attester if attested is not None else ReportedAttester(second, believed),
         reference=HttpReference(url, client) if url else None,
         chain=chain,
-        inspector=_inspector(runbook, settings, planes, client, chain, sealer),
+        inspector=_inspector(runbook, settings, planes, pin, client, chain, sealer),
         texts=settings.texts(),
         cleanse=Cleanser(secret_values(settings)),
         watch=Log(runbook).entries,
         keys=keys,
         versions=versions(),
+        follow=attested.follow if attested is not None else lambda _: None,
     )
 
 
 def _inspector(
     runbook: Runbook,
     settings: Settings,
-    planes: Sequence[HttpPlane],
+    planes: Sequence[HttpPlane | AttestedPlane],
+    pin: Pin | None,
     client: httpx.AsyncClient,
     chain: NearChain | None,
     sealer: Sealer,
@@ -176,7 +206,7 @@ def _inspector(
         name: PlaneAccess(plane.url, key_of(plane), plane.image)
         for name, plane in settings.planes.items()
     }
-    before = Preconditions(runbook, planes, access)
+    before = Preconditions(runbook, planes, access, pin)
     wall_ms = SystemClock().wall_ms
 
     def made(run: Callable[[], Run]) -> PlaneInspector:
