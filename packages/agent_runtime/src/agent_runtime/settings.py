@@ -60,7 +60,11 @@ class Settings:
     build: str = env(
         "BUILD_REVISION", "revision this image was built from", "unknown", parsing.name
     )
-    payments_db: str = env("PAYMENTS_DB", "SQLite file of the payment ledger", "data/payments.db")
+    payments_db: str = env(
+        "PAYMENTS_DB",
+        "SQLite file of the payment ledger; one process at a time, held by `<file>.lock`",
+        "data/payments.db",
+    )
     log_dir: str = env("AGENT_LOG_DIR", "directory of the canary log", "runtime_logs")
     web_base: str = env(
         "WEB_APP_BASE_URL", "base of verify links", "https://gitsplits.vercel.app", parsing.url
