@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cutover.decision.command import AbortOrder, HoldOrder, ResumeOrder, RetryOrder
 from cutover.decision.kinds import OpenStage, UnlockIntent
@@ -54,6 +55,7 @@ def well(world: World) -> None:
     for node in world.nodes.values():
         node.silent, node.refuses = False, ""
     world.checked.clear()
+    world.proof = replace(world.proof, key="key-1")
 
 
 def candidate_down(world: World) -> None:
@@ -85,9 +87,15 @@ def check_fails(world: World) -> None:
     world.checked[PostCheckName.ARCHIVE] = False
 
 
+def other_key(world: World) -> None:
+    """While a check fails, so that it is seen there, too."""
+    check_fails(world)
+    world.proof = replace(world.proof, key="key-2")
+
+
 WEATHERS = (
     well, candidate_down, fallback_down, both_down, not_attested, degraded, node_refuses,
-    check_fails,
+    check_fails, other_key,
 )  # fmt: skip
 ORDERS = (HoldOrder, ResumeOrder, AbortOrder, RetryOrder)
 SAID = ("ana", "why")
@@ -118,7 +126,7 @@ def arm(step: str, world: World) -> None:
     world.advance(STRETCH_MS)
 
 
-NARROW = (well, candidate_down, both_down, not_attested, node_refuses, check_fails)
+NARROW = (well, candidate_down, both_down, not_attested, node_refuses, check_fails, other_key)
 """Weathers that between them lead through every phase; `make soak` explores all of them."""
 
 STATES_MAX = 4_000

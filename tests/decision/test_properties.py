@@ -41,10 +41,12 @@ from cutover.runbook.intent import Intent
 from cutover.runbook.load import load_text
 from cutover.simulator.checkers.watch import Watch
 from cutover.simulator.conformance import runbooks
+from cutover.simulator.conformance.looks import spki
 from cutover.simulator.conformance.runner import start
 from cutover.simulator.conformance.world import World
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
+KEY = spki("key-1")
 
 
 def runbook_text(name: str, changes: dict[str, object]) -> str:
@@ -79,6 +81,8 @@ FACTS = st.one_of(
     st.builds(
         Attestation, PLANES, st.sampled_from(Verdict), st.sampled_from(Evidence),
         st.sampled_from(["", "compose-1", "compose-2"]), REASONS,
+        st.sampled_from([(), ("TEST ROOT",)]), st.sampled_from(["", KEY, KEY, spki("key-2")]),
+        st.sampled_from([None, None, -1, 0, 20_000, 700_000]),
     ),
     st.builds(LiveIntent, PLANES, st.sampled_from(Intent), BOOLS, REASONS, st.just({})),
     st.builds(PreconditionSeen, st.sampled_from(Check), MAYBE, REASONS),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from cutover.decision import attested, fold, matrix, orders, promotion, signals, soak, split, step
 from cutover.decision import blockers as blocking
-from cutover.decision import fold, matrix, orders, promotion, signals, soak, split, step
 from cutover.decision.command import AbortOrder, DisarmOrder, HoldOrder
 from cutover.decision.fact import Entry
 from cutover.decision.run import NEVER, Payments
@@ -83,9 +83,27 @@ def test_evidence_of_another_identity_is_line_2(monkeypatch):
     broken = world("canary")
     broken.advance(MINUTE)
     broken.canary_paused = True
-    monkeypatch.setattr(signals, "_stranger", lambda view: view)
-    broken.identity = "compose-2"
+    monkeypatch.setattr(attested, "_stranger", lambda view: view)
+    broken.proof = replace(broken.proof, identity="compose-2")
     assert "without a canary" in crossed(2, lambda: broken.advance(9 * MINUTE))
+
+
+def test_a_key_that_nobody_is_told_is_line_1(monkeypatch):
+    """A core that leaves the gateways with the key of before sends to whoever has that one."""
+    broken = world("canary")
+    broken.proof = replace(broken.proof, key="key-2")
+    monkeypatch.setattr(step, "_key", lambda *_: None)
+    assert "the table names key" in crossed(1, lambda: broken.advance(2 * MINUTE))
+
+
+def test_a_verdict_that_has_run_out_is_line_2(monkeypatch):
+    """A core that knows only the runbook's age promotes on a verdict that says nothing any more."""
+    broken = world("canary")
+    broken.order(DisarmOrder("ana", "why", "attestation-lost", 60 * MINUTE))
+    monkeypatch.setattr(attested, "_ends", lambda *_: None)
+    monkeypatch.setattr(blocking, "_rules", lambda _: [])
+    broken.proof = replace(broken.proof, lasts_ms=0)
+    assert "has run out" in crossed(2, lambda: broken.advance(30 * MINUTE))
 
 
 def test_an_end_without_its_checks_is_line_2(monkeypatch):
@@ -229,7 +247,7 @@ def test_a_term_that_is_used_twice_is_line_8():
 def test_a_table_that_changes_under_its_number_is_line_8(monkeypatch):
     """A node would not take it."""
     broken = world()
-    monkeypatch.setattr(fold, "_rerouted", lambda run, _entry: run)
+    monkeypatch.setattr(fold, "_rerouted", lambda _book, run, _entry: run)
     assert "bears number" in crossed(8, lambda: _bad_looks(broken))
 
 

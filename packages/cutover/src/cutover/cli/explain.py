@@ -32,6 +32,8 @@ def explain(*, data: Data = DATA_DEFAULT, json: Json = False) -> None:
     grid("gates", ["gate", "state", "evidence"], [list(gate) for gate in now.gates])
     grid("why", ["reason", "text"], [[r.code, r.text] for r in now.reasons])
     say(f"next: {now.next_step}")
+    if now.marks:
+        say(f"for ever beside this run: {', '.join(now.marks)}")
 
 
 def register(app: typer.Typer) -> None:

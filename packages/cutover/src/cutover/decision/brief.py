@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from cutover.decision import signals
+from cutover.decision import attested, signals
 from cutover.decision.brief_report import report
 from cutover.decision.calm import Calm, good_verdict, short_of
 from cutover.decision.fact import Entry
@@ -53,9 +53,10 @@ def verdict(calm: Calm, run: Run, entry: Entry, seen: Attestation) -> Run | None
     candidate = calm.candidate
     if seen.plane != candidate or not good_verdict(calm, seen.verdict, seen.evidence):
         return None
-    if seen.identity != run.planes[candidate].identity:
+    view = run.planes[candidate]
+    if seen.identity != view.identity or seen.tls_spki != view.tls_spki:
         return None
-    return _numbered(signals.attestation(calm.runbook, run, entry, seen), entry)
+    return _numbered(attested.attestation(calm.runbook, run, entry, seen), entry)
 
 
 def canary(calm: Calm, run: Run, entry: Entry, seen: CanaryRound) -> Run | None:

@@ -8,8 +8,9 @@ the bounds kept here; so until then it need not be judged (`course`), and it is 
 
 import msgspec
 
+from cutover.decision.attested import acceptable
+from cutover.decision.deadline import until
 from cutover.decision.run import NEVER, Phase, PlaneView, Run, Soaked
-from cutover.decision.signals import acceptable
 from cutover.decision.soak import look_gap_ms, unclean
 from cutover.decision.split import table_share_bp
 from cutover.decision.traffic import payments_rule
@@ -176,8 +177,8 @@ def fresh_until(calm: Calm, run: Run) -> int:
         candidate.ready_at + calm.ready_age_ms,
         fallback.ready_at + calm.ready_age_ms,
         candidate.canary_at + calm.canary_age_ms,
-        candidate.good_at + calm.attested_age_ms,
-        candidate.trusted_at + calm.trusted_age_ms,
+        until(candidate.good_at, candidate.good_ends, calm.attested_age_ms),
+        until(candidate.trusted_at, candidate.trusted_ends, calm.trusted_age_ms),
     )
 
 

@@ -6,7 +6,7 @@ comings and goings, the operator's orders, and the effects of decisions on what 
 
 from msgspec.structs import replace
 
-from cutover.decision import signals, traffic
+from cutover.decision import attested, signals, traffic
 from cutover.decision.command import (
     AbortOrder,
     Command,
@@ -28,6 +28,7 @@ from cutover.decision.kinds import (
     Hold,
     Move,
     OpenStage,
+    PinKey,
     ReopenMoney,
     Repin,
     Retry,
@@ -88,7 +89,7 @@ def _fold(runbook: Runbook, run: Run, entry: Entry) -> Run:  # noqa: C901, PLR09
         case CanaryRound() as seen:
             return signals.canary(runbook, run, entry, seen)
         case Attestation() as seen:
-            return signals.attestation(runbook, run, entry, seen)
+            return attested.attestation(runbook, run, entry, seen)
         case GatewayReport() as seen:
             return traffic.report(runbook, run, entry, seen)
         case GatewaySilent() as seen:
@@ -169,7 +170,8 @@ def _started(run: Run, seen: Started) -> Run:
 
 
 def _unseen(view: PlaneView) -> PlaneView:
-    return replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER, trusted_at=NEVER)
+    view = replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER, verdict_ends=None)
+    return replace(view, trusted_at=NEVER, trusted_ends=None)
 
 
 def _ordered(runbook: Runbook, run: Run, entry: Entry, order: Command) -> Run:
@@ -200,24 +202,25 @@ def _moved(runbook: Runbook, run: Run, entry: Entry, move: Move) -> Run:
     run = replace(run, phase=after(run.phase, move), reasons=())
     match move:
         case OpenStage():
-            return _opened(runbook, _rerouted(run, entry))
+            return _opened(runbook, _rerouted(runbook, run, entry))
         case UnlockIntent():
-            run = _rerouted(_weakened(runbook, run), entry)
+            run = _rerouted(runbook, _weakened(runbook, run), entry)
             return replace(run, unlocked=run.unlocked | {move.intent}, live={})
         case RollBack() | AbortRun():
-            return _incident(_rerouted(run, entry), entry, move.rule)
+            return _incident(_rerouted(runbook, run, entry), entry, move.rule)
         case Repin():
-            return replace(_rerouted(run, entry), repinned=True)
-        case CloseMoney():
-            return replace(_rerouted(run, entry), closed=move.planes)
-        case ReopenMoney():
-            return replace(_rerouted(run, entry), closed=())
+            return replace(_rerouted(runbook, run, entry), repinned=True)
+        case CloseMoney() | ReopenMoney():
+            closed = move.planes if isinstance(move, CloseMoney) else ()
+            return replace(_rerouted(runbook, run, entry), closed=closed)
+        case PinKey():
+            return _rerouted(runbook, run, entry)
         case Returned():
             return _returned(runbook, run, entry, move)
         case Retry():
             return _again(run)
         case BeginChecks() | Complete():
-            return _finishing(run, entry, move)
+            return _finishing(runbook, run, entry, move)
 
 
 def _returned(runbook: Runbook, run: Run, entry: Entry, move: Returned) -> Run:
@@ -229,11 +232,12 @@ def _returned(runbook: Runbook, run: Run, entry: Entry, move: Returned) -> Run:
     return replace(run, incident=closed, abort=None)
 
 
-def _rerouted(run: Run, entry: Entry) -> Run:
+def _rerouted(runbook: Runbook, run: Run, entry: Entry) -> Run:
     """A move that changes routes makes a new generation; its split is counted from nothing.
 
     It is above every table that a node is known to have: a journal that was restored from a backup
-    has lost generations, and no node would take one of them again.
+    has lost generations, and no node would take one of them again. Whatever the move is about, its
+    table names the key that the candidate has proved by now.
     """
     highest = max((node.generation for node in run.nodes.values()), default=0)
     generation = max(run.generation, highest) + 1
@@ -241,6 +245,7 @@ def _rerouted(run: Run, entry: Entry) -> Run:
         run,
         generation=generation,
         generation_at=entry.at_ms,
+        pinned=run.plane(runbook.candidate).tls_spki,
         split=traffic.whole_split(run.serving(), generation),
         soak=replace(run.soak, mark=NEVER),
     )
@@ -268,11 +273,11 @@ def _opened(runbook: Runbook, run: Run) -> Run:
     )
 
 
-def _finishing(run: Run, entry: Entry, move: BeginChecks | Complete) -> Run:
+def _finishing(runbook: Runbook, run: Run, entry: Entry, move: BeginChecks | Complete) -> Run:
     if isinstance(move, Complete):
         # Its table is another one, that needs no conductor any more; its routes are the same, and
         # as nobody will count by it, the split that was judged last goes on being shown.
-        run = replace(_rerouted(run, entry), split=run.split)
+        run = replace(_rerouted(runbook, run, entry), split=run.split)
     return replace(run, promote=None, live={})
 
 
@@ -301,5 +306,6 @@ def _again(run: Run) -> Run:
 
 
 def _forgotten(view: PlaneView) -> PlaneView:
-    fresh = replace(_unseen(view), canary_false=0, canary_ok=None, verdict=None)
-    return replace(fresh, good_at=NEVER, good_seq=0, attested_at=NEVER, trusted_at=NEVER)
+    fresh = replace(_unseen(view), canary_false=0, canary_ok=None, verdict=None, tls_spki="")
+    fresh = replace(fresh, good_at=NEVER, good_ends=None, good_seq=0)
+    return replace(fresh, attested_at=NEVER, attested_ends=None)

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from cutover.decision.attested import acceptable
 from cutover.decision.run import NEVER, Run
-from cutover.decision.signals import acceptable
 from cutover.decision.words import span
 from cutover.runbook.document import Runbook
 from cutover.runbook.gate import (
@@ -118,6 +118,10 @@ def _attestation(
     if old := _aged("attestation", "a verdict", view.verdict_at, now_ms, gate.max_age_ms):
         return old
     assert view.verdict is not None  # noqa: S101 - a verdict's age implies a verdict
+    if view.verdict_ends is not None and now_ms > view.verdict_ends:
+        age, lasts = now_ms - view.verdict_at, view.verdict_ends - view.verdict_at
+        text = f"a verdict is {span(age)} old, by its own deadline it counts for {span(lasts)}"
+        return GateFinding("attestation", GateState.UNKNOWN, text, ())
     needed = gate.money_evidence if money else gate.evidence
     seen = f"{view.verdict} on {view.verdict_evidence} evidence"
     text = f"{seen} ({needed} is asked for){_because(view.verdict_reasons)}"

@@ -72,6 +72,20 @@ class ReopenMoney(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
+class PinKey(msgspec.Struct, frozen=True, tag=True):
+    """The gateways are told the TLS key that the candidate has proved, or that it has none.
+
+    Shares stay as they are; who presents another key gets nothing.
+
+    Attributes:
+        spki: SHA-256 (hex) of the key; empty while none has proved itself.
+    """
+
+    spki: str
+    reasons: tuple[Reason, ...]
+    evidence: tuple[int, ...]
+
+
 class AbortRun(msgspec.Struct, frozen=True, tag=True):
     """All intents to the fallback, and the run will end.
 
@@ -118,7 +132,7 @@ class Complete(msgspec.Struct, frozen=True, tag=True):
 
 
 Move = (
-    OpenStage | UnlockIntent | RollBack | Repin | CloseMoney | ReopenMoney | AbortRun | Returned
-    | Retry | BeginChecks | Complete
+    OpenStage | UnlockIntent | RollBack | Repin | CloseMoney | ReopenMoney | PinKey | AbortRun
+    | Returned | Retry | BeginChecks | Complete
 )  # fmt: skip
 Decision = Hold | Move

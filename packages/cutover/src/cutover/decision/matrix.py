@@ -13,9 +13,10 @@ A rollback is not carried out into a sick fallback, unless the candidate is not 
 an equally long well streak, so nothing flips back and forth.
 """
 
+from cutover.decision.attested import acceptable
+from cutover.decision.deadline import until
 from cutover.decision.rollback import Remedy, State, judge_conditions
 from cutover.decision.run import NEVER, Phase, Run
-from cutover.decision.signals import acceptable
 from cutover.decision.split import returned, table_share_bp
 from cutover.evidence.observation import Verdict
 from cutover.runbook.document import Runbook
@@ -70,26 +71,30 @@ def _gone(runbook: Runbook, run: Run, now_ms: int) -> bool:
 def trusted(runbook: Runbook, run: Run, now_ms: int) -> bool:
     """Whether attestation allows money on the candidate now.
 
-    Without a verifier's collateral the last trusted verdict counts until its age limit, unless one
-    that says otherwise came after it: that ends it at once (`signals`), whatever follows.
+    Without a verifier's collateral the last trusted verdict counts until its age limit or its own
+    deadline, unless one that says otherwise came after it: that ends it at once (`attested`),
+    whatever follows.
     """
-    view, gate = run.plane(runbook.candidate), runbook.attestation_gate()
-    needed = gate.money_evidence
+    view, needed = run.plane(runbook.candidate), runbook.attestation_gate().money_evidence
     if view.verdict is Verdict.VERIFIED and not acceptable(
         view.verdict, view.verdict_evidence, needed
     ):
         return False
-    return view.trusted_at != NEVER and now_ms - view.trusted_at <= gate.max_age_ms
+    return view.trusted_at != NEVER and now_ms <= _trusted_until(runbook, run)
+
+
+def _trusted_until(runbook: Runbook, run: Run) -> int:
+    view = run.plane(runbook.candidate)
+    return until(view.trusted_at, view.trusted_ends, runbook.attestation_gate().max_age_ms)
 
 
 def money_grant_ms(runbook: Runbook, run: Run, now_ms: int) -> int:
     """How long whoever hears nothing more may go on sending payments to the candidate.
 
-    Milliseconds from now: until the newest trusted verdict is too old, 0 when there is none that
-    counts. The conductor closes money at the same moment; a gateway that is cut off from it must
-    do so by itself.
+    Milliseconds from now: until the newest trusted verdict is too old or comes to its own deadline,
+    0 when there is none that counts. The conductor closes money at the same moment; a gateway that
+    is cut off from it must do so by itself.
     """
     if not trusted(runbook, run, now_ms):
         return 0
-    limit = runbook.attestation_gate().max_age_ms
-    return run.plane(runbook.candidate).trusted_at + limit - now_ms
+    return _trusted_until(runbook, run) - now_ms

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
-from cutover.decision.run import NEVER, Run
+from cutover.decision.deadline import until
+from cutover.decision.run import NEVER, PlaneView, Run
 from cutover.decision.signals import reference_bad
 from cutover.decision.soak import unseen
 from cutover.decision.words import span
@@ -156,7 +157,7 @@ def _attestation(runbook: Runbook, run: Run, rule: AttestationLost, now_ms: int)
     A degraded plane is attested, on a platform that needs an update: the run holds, it stays.
     """
     view = run.plane(runbook.candidate)
-    threshold = f"acceptable verdict older than {span(rule.max_age_ms)}, or not attested"
+    threshold = f"acceptable verdict older than {span(rule.max_age_ms)} or run out, or not attested"
     seqs = _seqs(view.good_seq, view.verdict_seq)
     if view.verdict in (Verdict.MISSING, Verdict.INVALID):
         value = f"{view.verdict}: {'; '.join(view.verdict_reasons)}"
@@ -166,10 +167,18 @@ def _attestation(runbook: Runbook, run: Run, rule: AttestationLost, now_ms: int)
         return Finding(
             rule.name, State.BLIND, f"never acceptable yet: {text}", threshold, 0.0, seqs
         )
+    limit = until(view.attested_at, view.attested_ends, rule.max_age_ms) - view.attested_at
     age = now_ms - view.attested_at
-    state = State.TRIPPED if age > rule.max_age_ms else State.CLEAR
-    value = f"{view.verdict}, last attested {span(age)} ago"
-    return Finding(rule.name, state, value, threshold, age / rule.max_age_ms, seqs)
+    state = State.TRIPPED if age > limit else State.CLEAR
+    value = f"{view.verdict}, last attested {span(age)} ago{_own_deadline(view, limit)}"
+    return Finding(rule.name, state, value, threshold, age / max(1, limit), seqs)
+
+
+def _own_deadline(view: PlaneView, limit_ms: int) -> str:
+    """Said when the verdict itself runs out before the runbook's age does."""
+    if view.attested_ends is None or view.attested_ends > view.attested_at + limit_ms:
+        return ""
+    return f", by its own deadline that counts for {span(limit_ms)} only"
 
 
 def _unseen(what: str, at_ms: int, now_ms: int) -> str:

@@ -46,7 +46,11 @@ class PlaneView(msgspec.Struct, frozen=True):
         good_at: newest acceptable attestation verdict.
         attested_at: newest verdict of attested hardware: acceptable, or degraded.
         trusted_at: newest verdict on evidence that money may rest on.
+        verdict_ends: when the newest verdict says nothing any more by its own deadline, None when
+            it has none; likewise good_ends, attested_ends and trusted_ends.
         identity: what the newest verdict was about.
+        tls_spki: SHA-256 (hex) of the only TLS key that the plane may present; empty while none
+            has proved itself.
     """
 
     ready_at: int = NEVER
@@ -77,6 +81,11 @@ class PlaneView(msgspec.Struct, frozen=True):
     attested_at: int = NEVER
     trusted_at: int = NEVER
     identity: str = ""
+    verdict_ends: int | None = None
+    good_ends: int | None = None
+    attested_ends: int | None = None
+    trusted_ends: int | None = None
+    tls_spki: str = ""
 
 
 class NodeView(msgspec.Struct, frozen=True):
@@ -217,6 +226,8 @@ class Run(msgspec.Struct, frozen=True):
         repinned: pay was sent back to the fallback by a rule; it stays there.
         closed: planes on which money is refused.
         weak: promoted on reported evidence at least once; never cleared.
+        marks: that stood beside any verdict on the candidate, such as `TEST ROOT`; never cleared.
+        pinned: the candidate's TLS key in the table that should be in force; empty for none.
         live_tries: executions of each live intent whose end is known, in this stage; part of the
             next one's idempotency key. One whose end is unknown is asked for again.
         receipt_tries: the same for the payment of the receipt check.
@@ -263,6 +274,8 @@ class Run(msgspec.Struct, frozen=True):
     incident: Incident | None = None
     incidents: int = 0
     blind_since: int = NEVER
+    marks: tuple[str, ...] = ()
+    pinned: str = ""
 
     def serving(self) -> dict[str, NodeView]:
         """The nodes that serve clients: all but those that an operator took out."""

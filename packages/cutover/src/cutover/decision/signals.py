@@ -1,20 +1,17 @@
-"""Folds what was seen of the planes: readiness, canary rounds, attestation, our own reference."""
+"""Folds what was seen of the planes: readiness, canary rounds, our own reference."""
 
 from msgspec.structs import replace
 
 from cutover.decision.fact import Entry
-from cutover.decision.run import NEVER, PlaneView, Run, Soaked
+from cutover.decision.run import NEVER, PlaneView, Run
 from cutover.decision.soak import accrue, critical, interrupted
 from cutover.evidence.observation import (
-    Attestation,
     CanaryRound,
     CanaryVerdict,
     Readiness,
     Reference,
-    Verdict,
 )
 from cutover.runbook.document import Runbook
-from cutover.runbook.gate import Evidence
 from cutover.runbook.rollback import NotReady
 from cutover.runbook.stage import Critical
 
@@ -129,59 +126,6 @@ def _canary_soak(runbook: Runbook, run: Run, entry: Entry, said: CanaryVerdict) 
     return interrupted(run, restart=restarts)
 
 
-def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> Run:
-    """Fold a verdict; another identity sends the candidate back to its gates."""
-    before = run.plane(seen.plane)
-    other = before.identity != "" and seen.identity not in ("", before.identity)
-    if other:
-        before = _stranger(before)
-    gate = runbook.attestation_gate()
-    good = acceptable(seen.verdict, seen.evidence, gate.evidence)
-    trusted = acceptable(seen.verdict, seen.evidence, gate.money_evidence)
-    # A verdict that says otherwise is not forgotten because the next one cannot be judged.
-    refuted = seen.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID)
-    view = replace(
-        before,
-        verdict=seen.verdict,
-        verdict_at=entry.at_ms,
-        verdict_seq=entry.seq,
-        verdict_evidence=seen.evidence,
-        verdict_reasons=seen.reasons,
-        good_at=entry.at_ms if good else before.good_at,
-        good_seq=entry.seq if good else before.good_seq,
-        attested_at=entry.at_ms if good or seen.verdict is Verdict.DEGRADED else before.attested_at,
-        trusted_at=entry.at_ms if trusted else NEVER if refuted else before.trusted_at,
-        identity=seen.identity or before.identity,
-    )
-    run = with_plane(run, seen.plane, view)
-    if seen.plane != runbook.candidate:
-        return run
-    if other:
-        text = f"another identity: {view.identity}"
-        soak = Soaked(critical=text, critical_seq=entry.seq, critical_at=entry.at_ms)
-        run = replace(run, live={}, soak=soak)
-    if good:
-        return run
-    return critical(
-        runbook, run, entry, Critical.ATTESTATION_LOST, f"attestation is {seen.verdict}"
-    )
-
-
-def _stranger(view: PlaneView) -> PlaneView:
-    """A view of which nothing counts for another identity behind the same address.
-
-    Only the clock of the rollback rule runs on: the plane was last attested when it was.
-    """
-    return replace(
-        view, ready_at=NEVER, canary_at=NEVER, canary_ok=None, good_at=NEVER, trusted_at=NEVER
-    )
-
-
 def stranger(run: Run, plane: str, identity: str) -> bool:
     """Whether evidence is about another identity than the one that the plane has now."""
     return bool(identity) and identity != run.plane(plane).identity
-
-
-def acceptable(verdict: Verdict, seen: Evidence, needed: Evidence) -> bool:
-    """Whether a verdict counts: verified, on evidence at least as strong as asked for."""
-    return verdict is Verdict.VERIFIED and (needed is Evidence.REPORTED or seen is needed)

@@ -6,6 +6,7 @@ error restarts the clean period that an unlock waits for.
 
 from msgspec.structs import replace
 
+from cutover.decision.deadline import until
 from cutover.decision.fact import Entry
 from cutover.decision.run import NEVER, Phase, PlaneView, Run, Soaked
 from cutover.decision.split import in_force, judge_split
@@ -66,7 +67,8 @@ def _signals(runbook: Runbook, run: Run, at_ms: int) -> str:
     exposed = runbook.stages[run.stage].exposed
     if exposed and candidate.verdict is Verdict.DEGRADED:
         return "attestation is degraded"
-    if exposed and (candidate.good_at == NEVER or at_ms - candidate.good_at > gate.max_age_ms):
+    good_until = until(candidate.good_at, candidate.good_ends, gate.max_age_ms)
+    if exposed and (candidate.good_at == NEVER or at_ms > good_until):
         return "no fresh acceptable attestation"
     return ""
 

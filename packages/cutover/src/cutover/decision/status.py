@@ -31,6 +31,7 @@ class Status(msgspec.Struct, frozen=True):
         soak: observed and required, milliseconds, canary runs and answers.
         next_step: what comes next, in words.
         weak: promoted on reported evidence at least once.
+        marks: that stay beside what is believed of the candidate, such as `TEST ROOT`.
         pages: a person is called: the line says PAGE, and the conductor logs it once.
     """
 
@@ -50,6 +51,7 @@ class Status(msgspec.Struct, frozen=True):
     seq: int
     at_ms: int
     pages: bool
+    marks: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The whole status on one line."""
@@ -60,8 +62,8 @@ class Status(msgspec.Struct, frozen=True):
             f"{self.state}: {self.reasons[0].text}" if self.reasons else self.state,
             f"next: {self.next_step}",
         ]  # fmt: skip
-        marks = [mark for mark, on in (("WEAK", self.weak), ("PAGE", self.pages)) if on]
-        return " | ".join([*parts, *marks])
+        words = [word for word, on in (("WEAK", self.weak), ("PAGE", self.pages)) if on]
+        return " | ".join([*parts, *self.marks, *words])
 
 
 _QUIET_CODES = ("soaking", "gate:live_intents", "table", "split_unknown")
@@ -90,6 +92,7 @@ def status_of(runbook: Runbook, run: Run, now_ms: int) -> Status:
         seq=run.seq,
         at_ms=now_ms,
         pages=_pages(runbook, run, reasons, now_ms),
+        marks=run.marks,
     )
 
 
@@ -170,12 +173,13 @@ def _pages(runbook: Runbook, run: Run, reasons: tuple[Reason, ...], now_ms: int)
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Every rule and gate with its value, threshold and distance."""
+    """Every rule and gate with its value, threshold and distance; and what stays beside them."""
 
     rules: tuple[Finding, ...]
     gates: tuple[tuple[str, str, str], ...]
     reasons: tuple[Reason, ...]
     next_step: str
+    marks: tuple[str, ...] = ()
 
 
 def explain(runbook: Runbook, run: Run, now_ms: int) -> Explanation:
@@ -188,4 +192,5 @@ def explain(runbook: Runbook, run: Run, now_ms: int) -> Explanation:
         tuple((g.gate, g.state.value, g.text) for g in gates),
         decision.reasons,
         _next(runbook, run),
+        run.marks,
     )

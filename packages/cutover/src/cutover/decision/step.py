@@ -1,9 +1,9 @@
 """What follows from what is known: exactly one decision, rollback conditions first.
 
 Order of judgement: the operator's abort; rollback conditions; money against planes that may not
-take it; then by phase the way back, an ordered retry, the preconditions, or everything that stops
-exposure from rising; last of all the next promotion. Deciding changes nothing: the decision is
-journaled, folded, and then obeyed.
+take it; the TLS key that the candidate may present; then by phase the way back, an ordered retry,
+the preconditions, or everything that stops exposure from rising; last of all the next promotion.
+Deciding changes nothing: the decision is journaled, folded, and then obeyed.
 """
 
 from cutover.decision.blockers import blockers
@@ -16,6 +16,7 @@ from cutover.decision.kinds import (
     Decision,
     Hold,
     OpenStage,
+    PinKey,
     Reason,
     ReopenMoney,
     Repin,
@@ -32,7 +33,8 @@ from cutover.decision.split import in_force, judge_split, returned, table_share_
 from cutover.evidence.observation import Verdict
 from cutover.routing.table import Route, RoutingTable
 from cutover.runbook.document import Runbook
-from cutover.runbook.intent import RISK_OF, Intent, Risk
+from cutover.runbook.gate import Evidence
+from cutover.runbook.intent import LEADING, RISK_OF, Intent, Risk
 from cutover.runbook.stage import ALL_BP
 
 IN_FLIGHT_WAIT_MS = 90_000
@@ -68,6 +70,7 @@ def _by_phase(runbook: Runbook, run: Run, now_ms: int) -> Decision:
             return (
                 _watch(runbook, run, now_ms, findings)
                 or _money(runbook, run, now_ms)
+                or _key(runbook, run)
                 or _forward(runbook, run, now_ms, findings)
             )
         case Phase.ABORTED | Phase.COMPLETE:
@@ -181,6 +184,28 @@ def _said(view: PlaneView) -> str:
     return f", attestation {view.verdict}" if view.verdict is not None else ""
 
 
+def _key(runbook: Runbook, run: Run) -> PinKey | None:
+    """Tell the gateways another key than the one that their table names.
+
+    Not while the table gives the candidate nothing: the next one that does names the key itself.
+    """
+    view = run.plane(runbook.candidate)
+    if not pins(runbook) or view.tls_spki == run.pinned:
+        return None
+    if not any(table_share_bp(runbook, run, intent) for intent in LEADING):
+        return None
+    if not view.tls_spki:
+        text = f"{runbook.candidate} has no proved TLS key ({view.verdict}): nothing is sent to it"
+    else:
+        text = f"{runbook.candidate} has proved TLS key {view.tls_spki[:16]}…: only it is spoken to"
+    return PinKey(view.tls_spki, (Reason("tls_key", text),), (view.verdict_seq,))
+
+
+def pins(runbook: Runbook) -> bool:
+    """Whether the candidate must present a TLS key that it has proved."""
+    return runbook.attestation_gate().evidence is Evidence.VERIFIED
+
+
 def _forward(runbook: Runbook, run: Run, now_ms: int, findings: Findings) -> Decision:
     step = next_promotion(runbook, run)
     stops = blockers(runbook, run, now_ms, step, findings)
@@ -239,6 +264,7 @@ def table_for(runbook: Runbook, run: Run) -> RoutingTable:
         stage=f"all on {runbook.fallback}" if back else runbook.stages[run.stage].name,
         routes=routes,
         leased=run.phase is not Phase.COMPLETE,
+        candidate_spki=run.pinned if pins(runbook) else None,
     )
 
 
@@ -246,7 +272,7 @@ def table_parts(run: Run) -> tuple[object, ...]:
     """All of a state that its table is made of: as long as these are equal, the table is."""
     return (
         run.generation, run.term, run.id, run.phase, run.stage, run.unlocked, run.repinned,
-        run.closed,
+        run.closed, run.pinned,
     )  # fmt: skip
 
 

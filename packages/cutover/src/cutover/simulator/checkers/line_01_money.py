@@ -1,4 +1,7 @@
-"""Line 1: no payment to a candidate that is not proved, nor before its stage lets it go there."""
+"""Line 1: no payment to a candidate that is not proved, nor before its stage lets it go there.
+
+What a table sends to the candidate at all it sends to the TLS key that the candidate has proved.
+"""
 
 from cutover.decision.fact import Entry
 from cutover.decision.kinds import OpenStage, UnlockIntent
@@ -6,6 +9,7 @@ from cutover.decision.run import Phase, Run
 from cutover.evidence.observation import Verdict
 from cutover.routing.table import RoutingTable
 from cutover.runbook.document import Runbook
+from cutover.runbook.gate import Evidence
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 from cutover.simulator.checkers.seen import Seen
 from cutover.simulator.checkers.streak import NEVER
@@ -21,9 +25,21 @@ def rest_01_money(runbook: Runbook, seen: Seen, run: Run, now_ms: int) -> None:
     """
     if run.phase is Phase.COMPLETE:
         return
+    _endpoint(runbook, seen)
     if seen.money_open and (why := untrusted(runbook, seen, now_ms)):
         intents = ", ".join(seen.money_open)
         raise Violation(1, f"{intents} may go to {runbook.candidate}, which is {why}")
+
+
+def _endpoint(runbook: Runbook, seen: Seen) -> None:
+    """Whatever goes to the candidate goes to the key that it has proved, or nowhere."""
+    table, key = seen.table, seen.candidate.key
+    reported = runbook.attestation_gate().evidence is Evidence.REPORTED
+    if table is None or key is None or reported:
+        return
+    there = any(route.candidate_bp for route in table.routes.values())
+    other = there and table.candidate_spki != key
+    never(1, other, f"the table names key {table.candidate_spki!r}, proved is {key!r}")
 
 
 def check_01_money(runbook: Runbook, seen: Seen, before: Run, entry: Entry, after: Run) -> None:
@@ -51,9 +67,9 @@ def money_open(table: RoutingTable) -> tuple[Intent, ...]:
 
 def untrusted(runbook: Runbook, seen: Seen, now_ms: int) -> str:
     """Why no money may rest on the candidate; empty when it may."""
-    mine, gate = seen.candidate, runbook.attestation_gate()
+    mine = seen.candidate
     if mine.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID):
         return str(mine.verdict)
-    if mine.trusted_at == NEVER or now_ms - mine.trusted_at > gate.max_age_ms:
+    if mine.trusted_until == NEVER or now_ms > mine.trusted_until:
         return "not verified lately"
     return ""

@@ -5,7 +5,13 @@ from cutover.decision.kinds import BeginChecks, Complete, OpenStage, UnlockInten
 from cutover.decision.run import Run
 from cutover.evidence.observation import Verdict
 from cutover.runbook.document import Runbook
-from cutover.runbook.gate import AttestationGate, DependencyGate, LiveIntentGate, ReadinessGate
+from cutover.runbook.gate import (
+    AttestationGate,
+    DependencyGate,
+    Evidence,
+    LiveIntentGate,
+    ReadinessGate,
+)
 from cutover.runbook.intent import Intent
 from cutover.simulator.checkers.seen import Seen, strong_enough
 from cutover.simulator.checkers.streak import NEVER
@@ -23,9 +29,9 @@ def check_02_evidence(runbook: Runbook, seen: Seen, before: Run, entry: Entry, a
         case UnlockIntent(intent=intent):
             _gates(runbook, seen, entry.at_ms, money=intent is Intent.PAY)
         case BeginChecks():
-            _attested(seen, before)
+            _attested(runbook, seen, before, entry.at_ms)
         case Complete():
-            _attested(seen, before)
+            _attested(runbook, seen, before, entry.at_ms)
             lacking = [c.name for c in runbook.post_checks if not seen.post_checks.get(c.name)]
             never(2, bool(lacking), f"complete without {', '.join(lacking)}")
         case _:
@@ -57,20 +63,23 @@ def _gates(runbook: Runbook, seen: Seen, now: int, *, money: bool) -> None:
                     at = mine.live_at.get(intent, NEVER)
                     _young(f"live {intent}", at, now, gate.max_age_ms)
             case AttestationGate():
-                _verified(seen)
+                _verified(runbook, seen, now)
                 needed = gate.money_evidence if money else gate.evidence
                 weak = not strong_enough(mine.evidence, needed)
                 never(2, weak, f"promoted on {mine.evidence} evidence, {needed} is asked for")
 
 
-def _attested(seen: Seen, before: Run) -> None:
-    _verified(seen)
+def _attested(runbook: Runbook, seen: Seen, before: Run, now: int) -> None:
+    _verified(runbook, seen, now)
     never(2, bool(before.closed), f"ended while money is refused on {before.closed}")
 
 
-def _verified(seen: Seen) -> None:
-    verdict = seen.candidate.verdict
-    never(2, verdict is not Verdict.VERIFIED, f"promoted while attestation is {verdict}")
+def _verified(runbook: Runbook, seen: Seen, now: int) -> None:
+    mine, gate = seen.candidate, runbook.attestation_gate()
+    never(2, mine.verdict is not Verdict.VERIFIED, f"promoted while attestation is {mine.verdict}")
+    never(2, now > mine.verdict_until, "promoted on a verdict that has run out")
+    proof = gate.evidence is Evidence.VERIFIED
+    never(2, proof and not mine.key, "promoted with no TLS key that has proved itself")
 
 
 def _young(what: str, at: int, now: int, max_age_ms: int) -> None:

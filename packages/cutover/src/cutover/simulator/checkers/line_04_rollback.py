@@ -89,8 +89,8 @@ def _holds(runbook: Runbook, seen: Seen, condition: Condition, now_ms: int) -> s
             if seen.candidate.verdict in _UNTRUSTED:
                 return str(seen.candidate.verdict)
             age = now_ms - seen.attested_at
-            lost = seen.attested_at != NEVER and age > condition.max_age_ms
-            return f"last attested {age} ms ago" if lost else ""
+            over = age > condition.max_age_ms or now_ms > seen.attested_until
+            return f"last attested {age} ms ago" if seen.attested_at != NEVER and over else ""
 
 
 def _payments(seen: Seen, rule: PaymentsFailed, now_ms: int) -> str:

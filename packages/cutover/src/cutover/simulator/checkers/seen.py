@@ -44,6 +44,9 @@ from cutover.simulator.checkers.streak import NEVER, Streak
 GENERATIONS_COUNTED = 16
 """Outcomes of older tables are not payments of now."""
 
+FAR = 1 << 62
+"""A deadline that never comes."""
+
 
 @dataclass(slots=True)
 class Candidate:
@@ -52,7 +55,12 @@ class Candidate:
     Attributes:
         ready_at: newest look that found it ready in every respect; NEVER when the newest did not.
         canary_at: newest scheduled round, likewise.
-        trusted_at: newest verdict that money may rest on.
+        verdict_at: when the newest verdict came.
+        verdict_until: last moment at which it says anything, by its own deadline.
+        trusted_until: last moment at which the newest verdict that money may rest on does, by its
+            own deadline or the runbook's age; NEVER when there is none.
+        key: TLS key that it proved last; empty when none, or when it was refuted since; None while
+            nothing was seen that tells.
         live_at: newest execution of each live intent that convinced, likewise.
     """
 
@@ -60,8 +68,11 @@ class Candidate:
     canary_at: int = NEVER
     verdict: Verdict | None = None
     evidence: Evidence = Evidence.REPORTED
-    trusted_at: int = NEVER
+    verdict_at: int = NEVER
+    verdict_until: int = NEVER
+    trusted_until: int = NEVER
     identity: str = ""
+    key: str | None = None
     live_at: dict[Intent, int] = field(default_factory=dict)
 
 
@@ -74,6 +85,7 @@ class Seen:
         canary_row: scheduled rounds that the candidate failed in a row.
         canary_shared: the newest of them failed alike on every plane.
         attested_at: newest verdict of attested hardware, whoever it was about.
+        attested_until: last moment at which that says anything, by its own deadline.
         payments: settled and failed payments on the candidate, by the time they were told.
         payment_failed_at: when the newest failed one was told.
         nodes: gateways that have reported and serve.
@@ -93,6 +105,7 @@ class Seen:
     canary_row: int = 0
     canary_shared: bool = False
     attested_at: int = NEVER
+    attested_until: int = NEVER
     payments: deque[tuple[int, int, int]] = field(default_factory=deque)
     payment_failed_at: int = NEVER
     nodes: set[str] = field(default_factory=set)
@@ -195,19 +208,21 @@ class Seen:
     def _attestation(self, runbook: Runbook, at: int, fact: Attestation) -> None:
         gate = runbook.attestation_gate()
         if fact.identity and self.candidate.identity not in ("", fact.identity):
-            self.candidate = Candidate()
+            self.candidate = Candidate(key="")
             self.soak.open()
         mine = self.candidate
         mine.identity = fact.identity or mine.identity
-        mine.verdict, mine.evidence = fact.verdict, fact.evidence
+        mine.verdict, mine.evidence, mine.verdict_at = fact.verdict, fact.evidence, at
+        mine.verdict_until = FAR if fact.lasts_ms is None else at + fact.lasts_ms
+        mine.key = _key(mine.key, fact)
         good = fact.verdict is Verdict.VERIFIED
         if good and strong_enough(fact.evidence, gate.money_evidence):
-            mine.trusted_at = at
+            mine.trusted_until = min(at + gate.max_age_ms, mine.verdict_until)
         elif fact.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID):
-            mine.trusted_at = NEVER  # whatever cannot be judged after it
+            mine.trusted_until = NEVER  # whatever cannot be judged after it
         acceptable = good and strong_enough(fact.evidence, gate.evidence)
         if acceptable or fact.verdict is Verdict.DEGRADED:
-            self.attested_at = at
+            self.attested_at, self.attested_until = at, mine.verdict_until
         if not acceptable:
             self.soak.critical(runbook, Critical.ATTESTATION_LOST)
 
@@ -231,7 +246,7 @@ class Seen:
     def _started(self, term: int) -> None:
         """Nothing that was seen before counts as seen now, but rows and ages run on."""
         mine = self.candidate
-        mine.ready_at = mine.canary_at = mine.trusted_at = NEVER
+        mine.ready_at = mine.canary_at = mine.verdict_at = mine.trusted_until = NEVER
         mine.live_at.clear()
         self.in_force.clear()
         self.soak.last_good = self.reference_bad_at = NEVER
@@ -260,14 +275,14 @@ class Seen:
 
     def _again(self) -> None:
         """The run begins with its first stage: conclusions about the candidate are gone."""
-        self.stage, self.canary_row, self.attested_at = -1, 0, NEVER
+        self.stage, self.canary_row, self.attested_at, self.attested_until = -1, 0, NEVER, NEVER
         self.unlocked.clear()
         self.payments.clear()
         self.payment_failed_at = NEVER
         self.preconditions.clear()
         self.waived.clear()
         self.post_checks.clear()
-        self.candidate = Candidate(identity=self.candidate.identity)
+        self.candidate = Candidate(identity=self.candidate.identity, key="")
         self.soak.open()
         for streak in self.streaks.values():
             streak.at = NEVER
@@ -276,6 +291,14 @@ class Seen:
 def strong_enough(seen: Evidence, needed: Evidence) -> bool:
     """Whether evidence is at least as strong as asked for."""
     return needed is Evidence.REPORTED or seen is needed
+
+
+def _key(before: str | None, fact: Attestation) -> str | None:
+    """The TLS key that stands proved after a verdict."""
+    if fact.verdict in (Verdict.MISSING, Verdict.INVALID):
+        return ""
+    proves = fact.verdict in (Verdict.VERIFIED, Verdict.DEGRADED)
+    return fact.tls_spki if proves and fact.evidence is Evidence.VERIFIED else before
 
 
 def not_ready(runbook: Runbook) -> NotReady:

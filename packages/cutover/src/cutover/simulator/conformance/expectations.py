@@ -2,8 +2,10 @@
 
 from cutover.decision.split import table_share_bp
 from cutover.decision.status import status_of
+from cutover.decision.step import table_for
 from cutover.decision.wanted import wanted
 from cutover.runbook.intent import Intent
+from cutover.simulator.conformance import looks
 from cutover.simulator.conformance.scene import Scene
 from cutover.simulator.conformance.word import Bounds, Vocabulary
 
@@ -179,3 +181,17 @@ def pages(scene: Scene, want: bool) -> bool:
 def weak(scene: Scene, want: bool) -> bool:
     """Whether the run was ever promoted on mere claims."""
     return scene.world.run.weak
+
+
+@EXPECTATIONS
+def marks(scene: Scene, want: list[str]) -> list[str]:
+    """What stays beside everything that is believed of the candidate."""
+    return list(status_of(scene.world.runbook, scene.world.run, scene.world.now).marks)
+
+
+@EXPECTATIONS
+def pinned(scene: Scene, want: str) -> str:
+    """The TLS key that the table lets the candidate present; empty: nothing is sent to it."""
+    spki = table_for(scene.world.runbook, scene.world.run).candidate_spki
+    wanted_spki = looks.spki(want) if want else ""
+    return want if spki == wanted_spki else "none is asked for" if spki is None else spki

@@ -1,7 +1,10 @@
 """What each look of the scenario world amounts to: observations as a conductor would make them."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Final
+
+import msgspec
 
 from cutover.decision.keys import live_key, receipt_key
 from cutover.decision.run import Run
@@ -52,10 +55,39 @@ def canary(
     return CanaryRound(scheduled, verdicts)
 
 
-def attestation(plane: str, verdict: Verdict, evidence: Evidence, identity: str) -> Attestation:
-    """A verdict; a plane that says it is not attested has no identity to speak of."""
-    who = "" if verdict is Verdict.MISSING else identity
-    return Attestation(plane, verdict, evidence, who, SAID)
+class Proof(msgspec.Struct, frozen=True):
+    """What a plane shows of itself, and what stands beside it.
+
+    Attributes:
+        evidence: on which a verdict rests.
+        identity: of the plane.
+        key: name of its TLS key; empty when none proves itself.
+        marks: what stays beside the verdict.
+        lasts_ms: by its own deadline; None without one.
+    """
+
+    evidence: Evidence
+    identity: str = "compose-1"
+    key: str = "key-1"
+    marks: tuple[str, ...] = ()
+    lasts_ms: int | None = None
+
+
+def attestation(plane: str, verdict: Verdict, proof: Proof) -> Attestation:
+    """A verdict; a plane that says it is not attested has no identity to speak of.
+
+    A TLS key proves itself only to a verifier, and only when the evidence is not refuted.
+    """
+    who = "" if verdict is Verdict.MISSING else proof.identity
+    proved = verdict in (Verdict.VERIFIED, Verdict.DEGRADED)
+    proved = proved and proof.evidence is Evidence.VERIFIED
+    key = spki(proof.key) if proved and proof.key else ""
+    return Attestation(plane, verdict, proof.evidence, who, SAID, proof.marks, key, proof.lasts_ms)
+
+
+def spki(name: str) -> str:
+    """The TLS key of a name, as a verdict tells it."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def live(runbook: Runbook, run: Run, intent: Intent, ok: bool | None) -> tuple[LiveIntent, str]:

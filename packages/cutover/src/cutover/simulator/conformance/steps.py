@@ -20,6 +20,7 @@ from cutover.evidence.observation import Verdict
 from cutover.runbook.gate import Check, Evidence, PostCheckName
 from cutover.runbook.intent import Intent
 from cutover.simulator.conformance.errors import ScenarioError
+from cutover.simulator.conformance.looks import Proof
 from cutover.simulator.conformance.scene import Scene
 from cutover.simulator.conformance.word import Span, Vocabulary
 
@@ -177,11 +178,23 @@ def attestation(
     value: Judged,
     evidence: Evidence | None = None,
     identity: str = "",
+    key: str = "",
+    mark: str = "",
+    lasts: Span | None = None,
 ) -> None:
-    """The verdict from now on, seen at once; `silent` for none."""
+    """The verdict from now on, seen at once; `silent` for none.
+
+    `key` names the TLS key that the candidate has, `mark` what stands beside the verdict, `lasts`
+    its own deadline.
+    """
     world = scene.world
-    world.evidence = evidence or world.evidence
-    world.identity = identity or world.identity
+    world.proof = Proof(
+        evidence or world.proof.evidence,
+        identity or world.proof.identity,
+        key or world.proof.key,
+        (mark,) if mark else (),
+        lasts.ms if lasts else None,
+    )
     world.verdict = None if value == "silent" else Verdict(value)
     if world.verdict is not None:
         world.align("attestation")

@@ -51,8 +51,7 @@ class World(Core):
         self.conversations = dict(CONVERSATIONS)
         self.fails: dict[str, tuple[str, ...]] = {}  # checks that a plane's canary fails
         self.verdict: Verdict | None = Verdict.VERIFIED
-        self.evidence = runbook.attestation_gate().money_evidence
-        self.identity = "compose-1"
+        self.proof = looks.Proof(runbook.attestation_gate().money_evidence)
         self.reference_ok = True
         self.canary_paused = False
         self.canary_identity = ""  # of the candidate when a round begins; empty is not told
@@ -177,7 +176,7 @@ class World(Core):
         if verdict is None:
             raise ScenarioError("attestation is silent: there is no verdict to see")
         candidate = self.runbook.candidate
-        self.submit(looks.attestation(candidate, verdict, self.evidence, self.identity))
+        self.submit(looks.attestation(candidate, verdict, self.proof))
 
     def _gather(self) -> None:
         """Carry out what the core wants to know now; it takes no time here."""
