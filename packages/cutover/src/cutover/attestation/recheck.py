@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -81,11 +81,15 @@ class Recheck:
             part: gives its parts.
             entry: the observation that names it.
         """
+        return "; ".join(self.held_against(raw, part, entry).troubles) or None
+
+    def held_against(self, raw: bytes, part: Part, entry: Attestation) -> Rejudged:
+        """Judge a record again, and compare with the journal too; arguments as for `against`."""
         again = self.again(raw, part)
-        troubles = list(again.troubles)
-        if again.record is not None and again.found is not None:
-            troubles += _unsupported(entry, again.record, again.found)
-        return "; ".join(troubles) or None
+        if again.record is None or again.found is None:
+            return again
+        beyond = tuple(_unsupported(entry, again.record, again.found))
+        return replace(again, troubles=again.troubles + beyond)
 
     def again(self, raw: bytes, part: Part) -> Rejudged:
         """Judge a record again."""

@@ -131,7 +131,9 @@ def fetch(
     from cutover.clock import SystemClock  # noqa: PLC0415 - only this verb needs it
 
     gathered = asyncio.run(
-        gather(url, pccs, output, SystemClock(), secrets.token_bytes, _bytes(root), deadline * 1000)
+        gather(
+            url, pccs, output, SystemClock(), secrets.token_bytes, bytes_of(root), deadline * 1000
+        )
     )
     if json:
         show_json({"files": [str(path) for path in gathered.files], "troubles": gathered.troubles})
@@ -163,7 +165,7 @@ def pin(
     """
     from cutover.attestation.pinning import Refused, drafted  # noqa: PLC0415 - only this verb needs it
 
-    text = drafted(plane, evidence, _bytes(root), _moment(at), actor, why)
+    text = drafted(plane, evidence, bytes_of(root), _moment(at), actor, why)
     if isinstance(text, Refused):
         for line in text.reasons:
             say(line)
@@ -222,14 +224,14 @@ def _judge(
         if any(files):
             fail("--evidence has every part; leave out the files", 2)
         bundle, found, recorded = folder.read_folder(evidence)
-        asked = folder.asked_then(recorded, _moment(at), _bytes(root))
+        asked = folder.asked_then(recorded, _moment(at), bytes_of(root))
         return judge(bundle, found, rules, asked)
     if quote is None:
         fail("nothing to judge: give --quote or --evidence", 2)
     log, compose, statement, keys = (None if p is None else folder.read_file(p) for p in parts)
     bundle = Bundle(folder.read_quote(quote), log, compose, statement, keys)
     papers = None if collateral is None else folder.read_collateral(collateral)
-    asked = Asked(now=_moment(at), live=False, root=_bytes(root))
+    asked = Asked(now=_moment(at), live=False, root=bytes_of(root))
     return judge(bundle, papers, rules, asked)
 
 
@@ -252,7 +254,8 @@ def _moment(at: int | None) -> int:
     return SystemClock().wall_ms() // 1000 if at is None else at
 
 
-def _bytes(path: Path | None) -> bytes | None:
+def bytes_of(path: Path | None) -> bytes | None:
+    """What a file holds; None without one."""
     if path is None:
         return None
     from cutover.attestation.folder import read_file  # noqa: PLC0415 - only these verbs need it

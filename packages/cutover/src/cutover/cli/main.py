@@ -16,6 +16,7 @@ from cutover.cli import (
     lint,
     orders,
     postcheck,
+    recheck,
     replay,
     run,
     schema,
@@ -69,7 +70,7 @@ def _common(
 
 for module in (
     demo, run, gateway, lint, schema, status, explain, orders, verify_log, postcheck, archive,
-    simulate, replay, whatif, conformance, attest,
+    simulate, replay, whatif, conformance, attest, recheck,
 ):  # fmt: skip
     module.register(app)
 

@@ -69,7 +69,7 @@ def verify(
 def audit(
     path: Path,
     *,
-    redecide: Redecide,
+    redecide: Redecide | None,
     expect_head: str | None = None,
     recheck: Recheck | None = None,
 ) -> Audited:
@@ -77,7 +77,7 @@ def audit(
 
     Args:
         path: of the archive.
-        redecide: decides again from the entries.
+        redecide: decides again from the entries; None to leave the decisions out.
         recheck: judges kept evidence again; without one, an archive that has any is not sound.
         expect_head: `NUMBER:HASH` or `HASH` noted while the run went on. Without one, an archive
             that was written anew as a whole cannot be told from the true one.
@@ -111,7 +111,9 @@ class _Audit:
         self._tally: Tally | None = None
         self._marks: tuple[str, ...] = ()
 
-    def run(self, redecide: Redecide, expect_head: str | None, recheck: Recheck | None) -> Audited:
+    def run(
+        self, redecide: Redecide | None, expect_head: str | None, recheck: Recheck | None
+    ) -> Audited:
         """Look at everything that can be looked at."""
         held = {name: path for name in self._open if (path := self._unpack(name))}
         manifest = self._read_manifest(held.pop(MANIFEST, None))
@@ -122,7 +124,8 @@ class _Audit:
         report = self._verify_journal(held, expect_head)
         if report is not None and report.ok:
             self._compare_derived(held, manifest, report)
-            self._decide_again(held, manifest, redecide)
+            if redecide is not None:
+                self._decide_again(held, manifest, redecide)
             self._judge_again(held, manifest, recheck)
         return Audited(self.findings, self._tally, self._marks)
 
