@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from cutover.cli.archive import counted
-from cutover.cli.attest import RootFile, attest, bytes_of
+from cutover.cli.attest import attest, bytes_of
 from cutover.cli.options import Json
 from cutover.cli.output import say, show_json
 
@@ -16,14 +16,21 @@ def recheck(
     path: Annotated[
         Path, typer.Argument(help="An archive, a folder of kept evidence, or a run's directory.")
     ],
-    root: RootFile = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            "--root",
+            help="The test root (DER) that records must have been judged under.",
+            show_default="the one that was used, marked",
+        ),
+    ] = None,
     *,
     json: Json = False,
 ) -> None:
     """Judge every kept look of a run again, offline, and compare with what was made of it.
 
     With an archive each verdict is also held against the journal; whether the decisions follow is
-    for `archive verify`. Records under another root than --root are not borne out.
+    for `archive verify`.
 
     Exit code 0: all agree; 1: some do not, or the archive is not sound; 2: there is no evidence.
     """
