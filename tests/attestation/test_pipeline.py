@@ -45,6 +45,8 @@ def test_a_good_plane_is_verified_and_marked():
     assert (seen.verdict, seen.identity) == ("verified", found.identity)
     assert seen.tls_spki == TLS_SPKI.hex()
     assert seen.lasts_ms == (found.deadline - NOW) * 1000
+    assert observation("phala", found, NOW * 1000 + 1500).lasts_ms == seen.lasts_ms - 1500
+    assert observation("phala", found, NOW * 1000 - 1500).lasts_ms == seen.lasts_ms
 
 
 def test_only_a_key_that_proved_itself_is_named():

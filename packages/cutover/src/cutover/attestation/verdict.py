@@ -203,6 +203,7 @@ def observation(plane: str, found: Verification, now_ms: int, record: str = "") 
         record: SHA-256 of the kept evidence; empty when none is.
     """
     serves = found.verdict in {Verdict.VERIFIED, Verdict.DEGRADED}
+    now_ms = max(now_ms, found.checked_at * 1000)  # a clock set back meanwhile prolongs nothing
     return Attestation(
         plane,
         found.verdict,
