@@ -14,8 +14,9 @@ from conductor.doubles import DEMO, PHASED, Ticks, report
 from cutover.conductor.assembly import Outside, assemble
 from cutover.decision.kinds import Hold
 from cutover.errors import ConfigurationError
-from cutover.evidence.observation import Adopted, Started
+from cutover.evidence.observation import Adopted, Attestation, Started, Verdict
 from cutover.journal.store import Journal
+from cutover.runbook.gate import Evidence
 
 
 @pytest.fixture
@@ -50,6 +51,29 @@ async def test_a_later_start_goes_on_from_the_last_entry(journal):
     assert [(entry.fact, entry.at_ms) for entry in again] == [(Started(2, "beef", 9_000), 500)]
     assert second.loop.engine.run.nodes.keys() == {"node-1"}
     assert second.nodes._heard == {"node-1": 500}
+
+
+async def test_who_follows_knows_the_state_before_anybody_acts_on_it(journal):
+    """With the first facts of every start, and with each batch, ahead of the log."""
+    seen = []
+
+    def told(entries):
+        seen.append(("watch", entries[-1].seq))
+
+    def follow(run):
+        seen.append(("follow", run.seq, run.plane("phala").tls_spki))
+
+    key = "ab" * 32
+    proved = Attestation(
+        "phala", Verdict.VERIFIED, Evidence.VERIFIED, "tdx:1", ("holds",), tls_spki=key
+    )
+    first = assemble(PHASED, journal, puppet.outside(Ticks(), told, follow=follow))
+    first.loop.begin([proved])
+    assert [one[0] for one in seen] == ["follow", "watch"] * 2
+    assert [one[2] for one in seen if one[0] == "follow"] == ["", key]
+    seen.clear()
+    assemble(PHASED, journal, puppet.outside(Ticks(), told, follow=follow))
+    assert seen[0] == ("follow", seen[1][1], key)
 
 
 async def test_another_runbook_is_refused_before_anything_is_written(journal):

@@ -9,7 +9,7 @@ import pytest
 
 from conductor.doubles import DEMO, Peer
 from conductor.test_preconditions import DAY_MS, routes
-from cutover.conductor import preconditions
+from cutover.conductor import attested_plane, preconditions
 from cutover.conductor.attested_plane import AttestedConnections, AttestedPlane, health_under
 from cutover.conductor.config import PlaneAccess
 from cutover.conductor.pin import Pin
@@ -144,6 +144,22 @@ async def test_a_new_key_ends_what_was_open_under_the_old_one(world, tmp_path):
     assert (await world.plane.canary(100)).asked is False
     world.pin.hold(world.spki)
     assert (await world.plane.canary(3_000)).status == 200
+
+
+async def test_a_connection_that_will_not_close_fails_no_call(world, monkeypatch):
+    """It is said, and the call goes on under the new key."""
+    said = []
+    monkeypatch.setattr(attested_plane, "say", lambda event, **_: said.append(event))
+    world.pin.hold("0" * 64)
+    old = await world.connections.pinned()
+
+    async def stuck():
+        raise OSError("no")
+
+    monkeypatch.setattr(old, "aclose", stuck)
+    world.pin.hold(world.spki)
+    assert (await world.plane.get("/ready", 3_000)).status == 200
+    assert said == ["connections_not_closed"]
 
 
 async def test_connections_are_kept_while_the_key_stays(world):

@@ -13,6 +13,7 @@ from typing import Final
 
 import httpx
 
+from cutover.conductor.log import say
 from cutover.conductor.pin import Pin
 from cutover.conductor.plane_client import HttpPlane, ask, connections
 from cutover.evidence.planes import Answer
@@ -20,6 +21,8 @@ from cutover.pinned import PinnedContext
 
 WAIT: Final = 0.5
 """Part of a call's deadline for which it waits for a key; the rest is the plane's."""
+
+CLOSE_SECONDS: Final = 1.0
 
 
 class AttestedConnections:
@@ -41,7 +44,7 @@ class AttestedConnections:
         if held is None or held[0] != spki:
             self._held = (spki, connections(PinnedContext(spki))) if spki else None
             if held is not None:
-                await held[1].aclose()
+                await _closed(held[1])
         return None if self._held is None else self._held[1]
 
     async def aclose(self) -> None:
@@ -105,6 +108,15 @@ class AttestedPlane:
 
     def _over(self, client: httpx.AsyncClient) -> HttpPlane:
         return HttpPlane(self.name, self.url, self._key, client)
+
+
+async def _closed(client: httpx.AsyncClient) -> None:
+    """Close; whoever is at the other end neither holds up a call by it nor makes it fail."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.aclose()
+    except Exception as error:  # noqa: BLE001 - the layers below raise nearly anything
+        say("connections_not_closed", error=repr(error))
 
 
 async def health_under(url: str, spki: str, deadline_ms: int) -> Answer:
