@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import signal
 import socket
@@ -17,6 +18,7 @@ from agent_runtime.main import Server
 from agent_runtime.settings import Settings
 from agent_runtime.wiring import build
 from sandbox.faults import Rule
+from sandbox.tee import keys
 from sandbox.tee.boot import Boot
 from sandbox.tee.machine import Machine
 from sandbox.tee.serve import ServedMachine, Where
@@ -92,22 +94,24 @@ async def test_a_client_that_never_says_goodbye_does_not_hold_up_its_end(tmp_pat
 
 
 def secrets_of(machine):
-    """Every private key that the program had from this machine, as text it could have leaked."""
+    """The TLS key that is due here, and every secret of the program as text it could leak."""
     instance, app_id = machine.boot.instance_id.hex(), machine.boot.app_id_bytes
     asked = ((f"agent/tls/{instance}", "tls"), ("agent/wallet/signing", "signing"))
-    keys = [machine.kms.app_key(app_id, *one, "secp256k1").secret for one in asked]
-    own = identity.derive_key(keys[0], instance).private_numbers().private_value
-    return [*(key.hex() for key in keys), f"{own:064x}", "PRIVATE KEY"]
+    given = [machine.kms.app_key(app_id, *one, "secp256k1").secret for one in asked]
+    own = identity.derive_key(given[0], instance)
+    number = own.private_numbers().private_value
+    return own, [*(key.hex() for key in given), f"{number:064x}", "PRIVATE KEY"]
 
 
 async def test_its_key_outlives_a_restart_is_its_own_and_is_written_nowhere(tmp_path):
     async with agent(tmp_path).running() as served:
         first, said = await run_and_stop(environ(tmp_path))
         again, more = await run_and_stop(environ(tmp_path))
-        hidden = secrets_of(served.machine)
+        due, hidden = secrets_of(served.machine)
     async with agent(tmp_path, disk="another disk").running():
         other, _ = await run_and_stop(environ(tmp_path))
     assert first == again != other
+    assert first == hashlib.sha256(keys.spki(due)).hexdigest()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files
     for text in (said, more, *(path.read_bytes().decode("latin-1") for path in files)):

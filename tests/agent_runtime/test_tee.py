@@ -129,6 +129,17 @@ async def test_a_quote_that_takes_its_time_is_a_claim_when_it_comes(tmp_path, mo
         assert served.calls["guest.GetQuote"] == 1
 
 
+async def test_an_old_claim_is_gone_although_the_agent_still_thinks(tmp_path, monkeypatch):
+    monkeypatch.setattr(tee, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(tee, "DEADLINE_SECONDS", 0.5)
+    async with watching(tmp_path) as (watch, served):
+        assert await watch.guest()
+        served.faults.replace([Rule(service="guest", kind="hang")])
+        watch._asked_at -= tee.FRESH_SECONDS
+        assert await watch.guest() is None
+        await watch._asking.share("guest", watch._refresh)
+
+
 async def test_the_guest_agent_is_asked_at_most_once_in_ten_seconds(tmp_path):
     async with watching(tmp_path) as (watch, served):
         await asyncio.gather(*(watch.guest() for _ in range(20)))
