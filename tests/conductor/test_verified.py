@@ -1,23 +1,29 @@
 """The candidate is what its quote proves, and its word is held against that: every way to end."""
 
+import hashlib
 import itertools
 import json
 
+import msgspec
 import pytest
 
 from attestation.served import HEALTH, Clock, Served, pccs
-from attestation.world import Plane, policy, root
+from attestation.world import Plane, policy, policy_text, root
 from conductor.doubles import DEMO
 from cutover.attestation.collateral_source import CollateralSource
 from cutover.attestation.examine import Examiner
 from cutover.attestation.keep import KeepError
+from cutover.attestation.kept_folder import FOLDER
 from cutover.attestation.pccs import Endpoint
+from cutover.attestation.recheck import Recheck
+from cutover.attestation.records import Records
 from cutover.conductor import verified
 from cutover.conductor.attested_plane import health_under
 from cutover.conductor.probes import Probes
 from cutover.conductor.verified import VerifiedAttester
 from cutover.evidence.observation import Verdict
 from cutover.runbook.gate import Evidence
+from cutover.verifying import KeptLooks
 from sandbox.faults import Rule
 from sandbox.tee.front import Front
 from sandbox.tee.settings import Collateral
@@ -161,6 +167,20 @@ async def test_every_other_look_has_its_verdict(world, bent, verdict, said, aske
     assert found.tls_spki == "" or bent != [swapped]
     assert world.served.asked_health == asked_health
     assert found.record
+
+
+@pytest.mark.parametrize("bent", [[], [mock_wallet], [silent_health], [out_of_date, silent_health]])
+async def test_what_is_journaled_is_borne_out_by_what_is_kept(world, tmp_path, bent):
+    """Also where the word of `/health` makes less of a look than its evidence does."""
+    for bend in bent:
+        bend(world)
+    world.attester._keeper = KeptLooks(Records(tmp_path / "run" / FOLDER, policy_text(), root()))
+    found = await world.look("promote:canary")
+    kept = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    parts = {hashlib.sha256(raw).hexdigest(): raw for raw in kept}
+    assert Recheck(root()).against(parts[found.record], parts.get, found) is None
+    other = msgspec.structs.replace(found, verdict=Verdict.STALE)
+    assert "the evidence gives" in Recheck(root()).against(parts[found.record], parts.get, other)
 
 
 async def test_a_key_that_changes_is_another_identity(world):

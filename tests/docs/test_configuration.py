@@ -108,4 +108,5 @@ def test_the_example_for_a_laptop_fits_the_demo(tmp_path):
 def test_the_examples_show_every_table():
     """A reader can copy from them whatever there is."""
     text = example("hosts")
-    assert all(f"[{name}]" in text for name in ("conductor", "gateway", "live", "planes.phala", "attestation"))
+    tables = ("conductor", "gateway", "live", "planes.phala", "attestation")
+    assert all(f"[{name}]" in text for name in tables)

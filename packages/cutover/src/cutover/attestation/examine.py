@@ -95,14 +95,14 @@ class Examiner:
 
         Args:
             purpose: `monitor`, or which promotion it is for.
-            deadline_ms: half for the plane, a quarter each for collateral and for the look ahead,
-                where they are due.
+            deadline_ms: half for the plane; what it leaves is for collateral, but for a quarter
+                where a look ahead is due.
 
         Raises:
             KeepError: what is remembered cannot be read or written: the conductor must stop rather
                 than forget a grace or a floor.
         """
-        about = f"{self._policy.plane}/{purpose}"
+        about, ends = f"{self._policy.plane}/{purpose}", self._clock.monotonic_ms() + deadline_ms
         nonce = self._nonces.issue(about, self._now())
         try:
             fetched = await fetch_evidence(self._url, nonce.value, deadline_ms // 2)
@@ -115,11 +115,12 @@ class Examiner:
             bundle = parse_bundle(fetched.raw)
         except MalformedError as error:
             return self._without(MALFORMED_ANSWER, str(error), nonce, fetched)
-        supply = await self._supply(bundle, deadline_ms // 4)
+        spare = deadline_ms // 4 if self._ahead_due() else 0
+        supply = await self._supply(bundle, self._left(ends - spare))
         asked = self._asked(fetched, supply, self._nonces.redeem(about, nonce))
         found = verify(bundle, supply.collateral, self._policy, asked)
         self._remember(found, asked)
-        await self._look_ahead(bundle, found, deadline_ms // 4)
+        await self._look_ahead(bundle, found, self._left(ends))
         text = supply.collateral.text if supply.collateral else ""
         warnings = supply.troubles + self._ahead
         return Examination(found, bundle, text, warnings, asked, fetched.raw, at)
@@ -157,11 +158,9 @@ class Examiner:
 
     async def _look_ahead(self, bundle: Bundle, found: Verification, deadline_ms: int) -> None:
         """Once a day, and only for a platform that is fine today."""
-        now = self._now()
-        due = not 0 <= now - self._ahead_at < LOOK_AHEAD_SECONDS
-        if not due or found.tcb_status != "UpToDate":
+        if not self._ahead_due() or found.tcb_status != "UpToDate":
             return
-        self._ahead_at = now
+        self._ahead_at = now = self._now()
         quote = parse_quote(bundle.quote or b"")
         supply = await self._source.early(dcap.platform_of(quote), deadline_ms)
         if supply.collateral is None:
@@ -182,6 +181,13 @@ class Examiner:
         )
         asked = Asked(now, nonce=nonce, peer_spki=spki, peer_ends=ends, root=self._root)
         return Examination(nothing_to_judge(code, seen, now), None, "", (), asked, raw, now)
+
+    def _ahead_due(self) -> bool:
+        return not 0 <= self._now() - self._ahead_at < LOOK_AHEAD_SECONDS
+
+    def _left(self, ends: int) -> int:
+        """Milliseconds until a moment of the monotonic clock; at least one, to fail by itself."""
+        return max(1, ends - self._clock.monotonic_ms())
 
     def _now(self) -> int:
         return self._clock.wall_ms() // 1000

@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from cutover.attestation.examine import Examination
+from cutover.attestation.recheck import HEALTH
 from cutover.attestation.verdict import Verification, observation, proved_key
 from cutover.clock import Clock
 from cutover.conductor.log import say
@@ -31,7 +32,7 @@ from cutover.evidence.planes import Answer, read_attestation
 from cutover.runbook.gate import Evidence
 
 QUOTE_SHARE: Final = 0.75
-"""Part of a look's deadline for evidence and collateral; the rest is for `/health`."""
+"""Part of a look's deadline for evidence and collateral; what is left is for `/health`."""
 
 Health = Callable[[str, int], Awaitable[Answer]]
 """Asks `/health` of whoever holds this TLS key, within so many milliseconds."""
@@ -61,7 +62,7 @@ class VerifiedAttester:
         looker: asks for evidence and judges it.
         health: asks `/health` under an attested key.
         keeper: where the evidence is kept before its verdict counts.
-        clock: wall time, to say how long a verdict still lasts.
+        clock: to say how long a verdict still lasts, and what is left of a deadline.
     """
 
     def __init__(
@@ -82,11 +83,12 @@ class VerifiedAttester:
             CutoverError: what must be remembered or kept cannot be; the conductor stops rather than
                 go by verdicts that nobody could repeat.
         """
-        quote_ms = int(deadline_ms * QUOTE_SHARE)
-        examined = await self._looker.look(purpose, quote_ms)
+        ends = self._clock.monotonic_ms() + deadline_ms
+        examined = await self._looker.look(purpose, int(deadline_ms * QUOTE_SHARE))
         async with self._keeping:  # one after the other, and nobody waits for the disk
             record = await asyncio.to_thread(self._keeper.keep, examined, purpose)
-        said = await self._said(examined.verification, deadline_ms - quote_ms)
+        left = max(1, ends - self._clock.monotonic_ms())
+        said = await self._said(examined.verification, left)
         found = observation(self._plane, examined.verification, self._clock.wall_ms(), record)
         if said is not None:
             found = _held_against(found, said)
@@ -120,11 +122,11 @@ def _held_against(found: Attestation, health: Answer) -> Attestation:
         case Verdict.VERIFIED:
             return found
         case Verdict.UNVERIFIABLE:
-            reasons = tuple(f"health: {reason}" for reason in said.reasons)
+            reasons = tuple(f"{HEALTH}: {reason}" for reason in said.reasons)
             silent = replace(found, reasons=found.reasons + reasons)
             if found.verdict is Verdict.DEGRADED:
                 return silent
             return replace(silent, verdict=Verdict.UNVERIFIABLE, lasts_ms=None)
         case _:
-            reasons = tuple(f"health contradicts the quote: {reason}" for reason in said.reasons)
+            reasons = tuple(f"{HEALTH} contradicts the quote: {reason}" for reason in said.reasons)
             return replace(found, verdict=Verdict.DEGRADED, reasons=found.reasons + reasons)
