@@ -18,7 +18,9 @@ ADA, KEN, NOMAD = "ada.people.near", "ken.people.near", "nomad-one.people.near"
 
 
 def usdc(chain, account, *, final=False):
-    return chain.store.get(("contract", genesis.USDC, "balance", account), final=final)
+    return chain.store.get(
+        ("contract", genesis.USDC, "balance", account), back=chain.final_back if final else 0
+    )
 
 
 def blocks(chain, count):
@@ -225,7 +227,7 @@ def test_the_levels_are_reached_in_order(chain_and_payers):
     levels = []
     for _ in range(5):
         chain.produce()
-        levels.append(chain.records[sent].level(chain.final.height))
+        levels.append(chain.records[sent].level(chain.now))
     assert levels == ["INCLUDED", "EXECUTED_OPTIMISTIC", "EXECUTED", "FINAL", "FINAL"]
 
 

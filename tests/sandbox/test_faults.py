@@ -1,6 +1,7 @@
 """Each fault does what it says, to whom it says, as often as it says."""
 
 import asyncio
+import re
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from sandbox.faults import Call, Faults, Rule
 from sandbox.near import genesis
 from sandbox.near.borsh import decode_signed
 from sandbox.near.payer import ft_transfer
+from sandbox.web import Answer, Server, read_request, send_answer
 
 ADA = "ada.people.near"
 
@@ -166,6 +168,7 @@ def test_the_first_matching_rule_wins():
         {"service": "nobody", "kind": "hang"},
         {"service": "near", "kind": "hang", "rate": 1.5},
         {"service": "near", "kind": "hang", "typo": 1},
+        {"service": "near", "kind": "hang", "retry_after": 1},
     ],
 )
 def test_a_rule_that_means_nothing_is_refused(rule):
@@ -196,3 +199,91 @@ async def test_blocks_can_be_made_on_demand(client):
     answer = (await client.control("POST", "/near/blocks", {"count": 500})).json()
     assert answer["head"] >= before + 500
     assert (await client.control("POST", "/near/blocks", {"count": 0})).status_code == 422
+
+
+async def drain(reader, into):
+    while part := await reader.read(1024):
+        into += part
+
+
+async def test_torn_resets_the_connection_in_the_middle_of_the_body(client):
+    """What has arrived is half of the right answer; what comes next is a reset, not an end."""
+    await client.fault(service="github", operation="repo", kind="torn")
+    address = httpx.URL(repo_url(client))
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    token = client.credentials.github_token
+    asked = f"GET {address.path} HTTP/1.1\r\nhost: x\r\nauthorization: token {token}\r\n\r\n"
+    writer.write(asked.encode())
+    arrived = await reader.readuntil(b"\r\n\r\n")
+    promised = int(re.search(rb"content-length: (\d+)", arrived)[1])
+    rest = bytearray()
+    with pytest.raises(ConnectionResetError):
+        await drain(reader, rest)
+    arrived += rest
+    body = arrived.partition(b"\r\n\r\n")[2]
+    assert 0 < len(body) < promised
+    assert body.startswith(b'{"')
+    writer.close()
+
+
+async def test_a_torn_answer_comes_after_the_payment_has_happened(client):
+    await client.fault(service="near", operation="send_tx", kind="torn")
+    raw = client.payer().sign(genesis.USDC, [ft_transfer(ADA, 5)])
+    with pytest.raises(httpx.HTTPError):
+        await client.send(raw)
+    await client.world.chain.wait_for(decode_signed(raw).hash, "FINAL", 2)
+    assert await client.usdc_of(ADA) == 5
+
+
+async def test_too_many_requests_says_when_to_come_again(client):
+    await client.fault(service="github", kind="status", status=429, retry_after=7)
+    answer = await get(client)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    await client.fault(service="github", kind="status", status=429)
+    assert "retry-after" not in (await get(client)).headers
+
+
+async def test_accepted_and_then_504_executes(client):
+    await client.fault(
+        service="near", operation="send_tx", kind="status", status=504, after=True, count=1
+    )
+    raw = client.payer().sign(genesis.USDC, [ft_transfer(ADA, 5)])
+    assert await client.send(raw) == {"message": "fault injected"}
+    assert (await client.send(raw))["result"]["final_execution_status"] == "FINAL"
+    assert await client.usdc_of(ADA) == 5
+
+
+@pytest.mark.parametrize(("variant", "paid"), [("expired", 0), ("invalid_nonce", 5)])
+async def test_a_refusal_may_hide_an_acceptance(client, variant, paid):
+    """`expired` is a plain refusal; `invalid_nonce` is said although the bytes were taken."""
+    await client.fault(service="near", operation="send_tx", kind="wrong", variant=variant)
+    raw = client.payer().sign(genesis.USDC, [ft_transfer(ADA, 5)])
+    error = (await client.send(raw))["error"]
+    assert error["cause"]["name"] == "INVALID_TRANSACTION"
+    refused = str(error["data"]["TxExecutionError"]["InvalidTxError"])
+    assert variant.replace("_", "") in refused.lower()
+    await client.world.chain.wait_for(decode_signed(raw).hash, "FINAL", 0.3 if not paid else 2)
+    assert await client.usdc_of(ADA) == paid
+
+
+async def test_copies_of_one_webhook_arrive_at_the_same_time(client):
+    """Every copy is on its way before the first one is answered, and all carry one event id."""
+    seen, all_here = [], asyncio.Event()
+
+    async def receiver(scope, receive, send):
+        request = await read_request(scope, receive)
+        seen.append((request.headers["x-ping-event-id"], request.body))
+        if len(seen) == 5:
+            all_here.set()
+        await asyncio.wait_for(all_here.wait(), 5)
+        await send_answer(send, Answer(200))
+
+    server = Server(receiver)
+    await server.start()
+    order = {"url": server.url, "kind": "good", "copies": 5}
+    said = (await client.control("POST", "/ping/deliver", order)).json()
+    await server.stop()
+    assert [answer["status"] for answer in said["answers"]] == [200] * 5
+    assert len(set(seen)) == 1
+    refused = await client.control("POST", "/ping/deliver", {**order, "copies": 101})
+    assert refused.status_code == 422

@@ -3,13 +3,21 @@
     GET|PUT|DELETE /faults           the list of rules in force
     GET            /ledger           the chain's books
     GET            /calls            how often each operation was called
-    POST           /near/blocks      {"count": n}: make n blocks now
-    POST           /ping/deliver     {"url": ..., "kind": "good|wrong|stale|replay"}
+    POST           /near/blocks      {"count": n, "skip": m}: make n blocks now, after m heights
+                                     without one
+    POST           /near/reorg       {"blocks": n, "return_after": m}: take back the newest n
+                                     blocks, as far as none is final; their transactions come in
+                                     again after m further blocks, or (null) when sent again
+    GET|PUT|DELETE /near/providers   {"<name>": {"lag", "forgets_after", "height_offset"}}: how the
+                                     chain looks at `/~<name>`
+    POST           /ping/deliver     {"url": ..., "kind": "good|wrong|stale|replay", "copies": n}:
+                                     all copies of the one delivery at the same time
 
 Every request carries `Authorization: Bearer <control token>`.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -19,6 +27,7 @@ from sandbox.access import ControlError, is_authorized
 from sandbox.faults import RULES, Faults
 from sandbox.near.chain import ADVANCE_MAX, Chain
 from sandbox.near.ledger import dump
+from sandbox.near.view import VIEWS
 from sandbox.rails.webhooks import Variety, Webhooks
 from sandbox.web import (
     Answer,
@@ -33,6 +42,8 @@ from sandbox.web import (
 )
 
 _KINDS: Final = get_args(Variety)
+_COPIES_MAX: Final = 100
+_SKIP_MAX: Final = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +87,25 @@ class Control:
                 return dump(self.chain)
             case "GET", "/calls":
                 return dict(self.calls)
-            case "POST", "/near/blocks":
-                return self._advance(request)
             case "POST", "/ping/deliver":
                 return await self._deliver(request)
+            case _:
+                return self._order_chain(request)
+
+    def _order_chain(self, request: Request) -> Any:
+        match request.method, request.path:
+            case "POST", "/near/blocks":
+                return self._advance(request)
+            case "POST", "/near/reorg":
+                return self._reorganise(request)
+            case "GET", "/near/providers":
+                return self._views()
+            case "PUT", "/near/providers":
+                self._look_differently(request)
+                return self._views()
+            case "DELETE", "/near/providers":
+                self.chain.views = {}
+                return self._views()
             case _:
                 raise ControlError(404, f"no {request.method} {request.path} here")
 
@@ -92,19 +118,48 @@ class Control:
             raise ControlError(422, f"a list of fault rules is expected: {error}") from error
 
     def _advance(self, request: Request) -> dict[str, int]:
-        count = request.json_object().get("count", 1)
-        if not isinstance(count, int) or not 1 <= count <= ADVANCE_MAX:
-            raise ControlError(422, f"count: 1 to {ADVANCE_MAX} is expected")
-        for _ in range(count):
+        body = request.json_object()
+        count, skip = _number(body, "count", 1, ADVANCE_MAX), _number(body, "skip", 0, _SKIP_MAX)
+        self.chain.produce(skip=skip)
+        for _ in range(count - 1):
             self.chain.produce()
         return {"head": self.chain.head.height, "final": self.chain.final.height}
+
+    def _reorganise(self, request: Request) -> dict[str, Any]:
+        body = request.json_object()
+        blocks = _number(body, "blocks", 1, ADVANCE_MAX)
+        later = body.get("return_after")
+        if later is not None:
+            later = _number(body, "return_after", 0, ADVANCE_MAX)
+        vanished = self.chain.reorganise(blocks, later)
+        now = self.chain.now
+        return {"head": now.head, "final": now.final, "vanished": vanished}
+
+    def _look_differently(self, request: Request) -> None:
+        try:
+            self.chain.views = VIEWS.validate_python(request.json())
+        except (ValidationError, ValueError) as error:
+            raise ControlError(422, f"views by provider name are expected: {error}") from error
+
+    def _views(self) -> dict[str, Any]:
+        return {name: view.model_dump() for name, view in self.chain.views.items()}
 
     async def _deliver(self, request: Request) -> dict[str, Any]:
         body = request.json_object()
         url, kind = body.get("url"), body.get("kind", "good")
         if not isinstance(url, str) or kind not in _KINDS:
             raise ControlError(422, f"url, and kind of {', '.join(_KINDS)}, are expected")
+        copies = _number(body, "copies", 1, _COPIES_MAX)
         try:
-            return await self.webhooks.deliver(url, kind)
+            answers = await self.webhooks.deliver(url, kind, copies)
         except ValueError as error:
             raise ControlError(409, str(error)) from error
+        return answers[0] if copies == 1 else {**answers[0], "answers": answers}
+
+
+def _number(body: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    """Return an optional whole number, `least` if absent; raises ControlError."""
+    value = body.get(name, least)
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ControlError(422, f"{name}: {least} to {most} is expected")
+    return value

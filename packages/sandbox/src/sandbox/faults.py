@@ -12,11 +12,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-Kind = Literal["status", "latency_ms", "hang", "reset", "half", "wrong"]
+Kind = Literal["status", "latency_ms", "hang", "reset", "half", "torn", "wrong"]
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "github": ("not_found", "bad_credentials", "rate_limited"),
-    "near": ("failed_receipt", "silent_drop", "accept_then_timeout", "unknown", "html"),
+    "near": (
+        *("failed_receipt", "silent_drop", "accept_then_timeout", "unknown", "html"),
+        *("expired", "invalid_nonce"),
+    ),
     "ping": ("not_found", "failed", "no_reference"),
     "hot": ("html", "unauthorized"),
     "eigenai": ("success_false", "no_grant", "bad_signature"),
@@ -40,7 +43,8 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
 class Call:
     """What a stand-in is asked to do, and by which marks the caller can be told apart.
 
-    `marks` holds what the call itself carries: `public_key`, `api_key`, `account_id`, `plane`.
+    `marks` holds what the call itself carries: `public_key`, `api_key`, `account_id`, and by the
+    marked address that it came through, `plane` and `provider` (see `standin`).
     """
 
     service: str
@@ -49,7 +53,10 @@ class Call:
 
 
 class Rule(BaseModel):
-    """One fault. `rate` is the share of matching calls hit, `count` how many calls at most."""
+    """One fault. `rate` is the share of matching calls hit, `count` how many calls at most.
+
+    `retry_after` (seconds) goes with a `status`, as the header of that name.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,6 +70,7 @@ class Rule(BaseModel):
     seed: int = 0
     after: bool = False
     status: Annotated[int, Field(ge=400, le=599)] = 503
+    retry_after: Annotated[int, Field(ge=0, le=86_400)] | None = None
     latency_ms: Annotated[int, Field(ge=1, le=600_000)] = 1000
     variant: str | None = None
 
@@ -73,6 +81,8 @@ class Rule(BaseModel):
             raise ValueError(f"variant belongs to kind 'wrong', this rule is {self.kind!r}")
         if self.variant is not None and self.variant not in known:
             raise ValueError(f"{self.service} knows {', '.join(known)}, not {self.variant!r}")
+        if self.retry_after is not None and self.kind != "status":
+            raise ValueError(f"retry_after belongs to kind 'status', this rule is {self.kind!r}")
         return self
 
     @property
@@ -149,7 +159,7 @@ class Faults:
         return [{**a.rule.model_dump(exclude_none=True), "hits": a.hits} for a in self._armed]
 
     def _with_plane(self, call: Call) -> Call:
-        if "plane" in call.marks:
+        if call.marks.get("plane") in self._planes:
             return call
         key = call.marks.get("public_key")
         for plane, public_key in self._planes.items():

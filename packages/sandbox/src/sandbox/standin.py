@@ -1,7 +1,8 @@
 """Where faults meet services: one application a stand-in, the same for all of them.
 
-The path may begin with `/~<plane>`: the same service at an address of that plane's own, so that a
-fault can be given to one plane's calls although both planes carry the same credentials.
+The path may begin with `/~<name>`: the same service at an address of its own. The name of a plane
+lets a fault be given to that plane's calls although both planes carry the same credentials; any
+other name is a provider of the same service, `/~<plane>/~<provider>` is both.
 """
 
 import asyncio
@@ -60,10 +61,11 @@ class StandIn:
         except BodyTooLargeError:
             await send_answer(send, json_answer({"message": "body too large"}, 413))
             return
-        plane, request = _unmark(request)
+        names, request = _unmark(request)
         call = self.service.identify(request)
-        if plane is not None:
-            call = replace(call, marks={**call.marks, "plane": plane})
+        if names:
+            own = {"plane": names[0], "provider": names[-1]}
+            call = replace(call, marks={**call.marks, **own})
         self.calls[f"{call.service}.{call.operation}"] += 1
         rule = self.faults.pick(call)
         if rule is None or rule.wrong is not None:
@@ -71,7 +73,7 @@ class StandIn:
             await send_answer(send, await self._answer(request, call, wrong))
             return
         answer = None
-        if rule.after or rule.kind in {"half", "latency_ms"}:
+        if rule.after or rule.kind in {"half", "torn", "latency_ms"}:
             answer = await self._answer(request, call, None)
         await _spoil(rule, answer, scope, receive, send)
 
@@ -83,11 +85,13 @@ class StandIn:
             return json_answer({"message": "the stand-in failed; see its log"}, 500)
 
 
-def _unmark(request: Request) -> tuple[str | None, Request]:
-    if not request.path.startswith("/~"):
-        return None, request
-    plane, _, rest = request.path[2:].partition("/")
-    return plane, replace(request, path="/" + rest)
+def _unmark(request: Request) -> tuple[list[str], Request]:
+    names, path = [], request.path
+    while path.startswith("/~"):
+        name, _, rest = path[2:].partition("/")
+        names.append(name)
+        path = "/" + rest
+    return names, replace(request, path=path)
 
 
 async def _spoil(
@@ -95,7 +99,8 @@ async def _spoil(
 ) -> None:
     match rule.kind:
         case "status":
-            await send_answer(send, json_answer({"message": "fault injected"}, rule.status))
+            wait = {} if rule.retry_after is None else {"retry-after": str(rule.retry_after)}
+            await send_answer(send, json_answer({"message": "fault injected"}, rule.status, wait))
         case "latency_ms":
             await asyncio.sleep(rule.latency_ms / 1000)
             await send_answer(send, answer or Answer(500))
@@ -105,11 +110,11 @@ async def _spoil(
         case "reset":
             cut(scope, hard=True)
             await _wait_until_gone(receive)
-        case "half":
+        case "half" | "torn":
             whole = answer or Answer(500)
             part = replace(whole, body=whole.body[: len(whole.body) // 2])
             await send_answer(send, part, length=len(whole.body) + 1)
-            cut(scope, hard=False)
+            cut(scope, hard=rule.kind == "torn")
             await _wait_until_gone(receive)
         case "wrong":
             raise AssertionError("a wrong answer is the service's to give")

@@ -14,7 +14,10 @@ class PanicError(Exception):
 
 @dataclass(slots=True)
 class Context:
-    """One call: who calls, with what attached, at which block; and the contract's own state."""
+    """One call: who calls, with what attached, at which block; and the contract's own state.
+
+    A view may be asked `back` blocks before the newest one.
+    """
 
     store: Store
     account_id: str
@@ -23,12 +26,12 @@ class Context:
     height: int
     timestamp_ns: int
     view: bool = False
-    final: bool = False
+    back: int = 0
     logs: list[str] = field(default_factory=list)
 
     def get(self, *key: str) -> Any:
         """Return a value of the contract's own state."""
-        return self.store.get(self._own(key), final=self.final)
+        return self.store.get(self._own(key), back=self.back)
 
     def set(self, value: object, *key: str) -> None:
         """Set a value of the contract's own state; None deletes."""
@@ -37,7 +40,7 @@ class Context:
 
     def under(self, *prefix: str) -> list[tuple[str, Any]]:
         """Return (last key part, value) of every entry under a prefix, in key order."""
-        return [(k[-1], v) for k, v in self.store.under(*self._own(prefix), final=self.final)]
+        return [(k[-1], v) for k, v in self.store.under(*self._own(prefix), back=self.back)]
 
     def pay(self, account: str, amount: int) -> None:
         """Send NEAR of the contract to an account that exists."""

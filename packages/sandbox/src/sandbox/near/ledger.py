@@ -54,7 +54,7 @@ def _transaction(chain: Chain, record: Record) -> dict[str, Any]:
         "nonce": transaction.nonce,
         "receiver": transaction.receiver_id,
         "height": record.conversion.block.height,
-        "level": record.level(chain.final.height),
+        "level": record.level(chain.now),
         "failed": any(outcome.failed for outcome in outcomes),
         "logs": [line for outcome in outcomes for line in outcome.logs if not outcome.failed],
     }

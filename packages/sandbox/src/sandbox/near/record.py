@@ -27,6 +27,14 @@ class Block:
         return encode(self.digest)
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How much of the chain somebody sees: heights of the newest and of the newest final block."""
+
+    head: int
+    final: int
+
+
 @dataclass(slots=True)
 class Outcome:
     """What happened to a transaction's conversion or to one receipt."""
@@ -81,22 +89,20 @@ class Record:
     conversion: Outcome
     receipts: list[Receipt] = field(default_factory=list)
 
-    @property
-    def done(self) -> bool:
+    def done(self, now: Moment) -> bool:
         """Whether every receipt has run."""
-        return all(receipt.outcome is not None for receipt in self.receipts)
+        return len(self._outcomes(now)) == len(self.receipts)
 
-    def level(self, final_height: int) -> str:
+    def level(self, now: Moment) -> str:
         """Return the strongest of `LEVELS` that holds."""
-        included_final = self.conversion.block.height <= final_height
-        if not self.done:
+        included_final = self.conversion.block.height <= now.final
+        if not self.done(now):
             return "INCLUDED_FINAL" if included_final else "INCLUDED"
-        outcomes = [r.outcome for r in self.receipts if r.outcome is not None]
-        if all(outcome.block.height <= final_height for outcome in outcomes):
+        if all(outcome.block.height <= now.final for outcome in self._outcomes(now)):
             return "FINAL"
         return "EXECUTED" if included_final else "EXECUTED_OPTIMISTIC"
 
-    def reached(self, level: str, final_height: int) -> bool:
+    def reached(self, level: str, now: Moment) -> bool:
         """Whether the transaction has come at least as far as `level`.
 
         A chain may finalise the inclusion before the receipts have run, so EXECUTED_OPTIMISTIC and
@@ -104,23 +110,31 @@ class Record:
         """
         match level:
             case "INCLUDED_FINAL":
-                return self.conversion.block.height <= final_height
+                return self.conversion.block.height <= now.final
             case "EXECUTED_OPTIMISTIC":
-                return self.done
+                return self.done(now)
             case _:
-                return LEVELS.index(self.level(final_height)) >= LEVELS.index(level)
+                return LEVELS.index(self.level(now)) >= LEVELS.index(level)
 
     def status(self) -> dict[str, Any] | str:
         """Return the top-level status: that of the first receipt, as a node reports it."""
         first = self.receipts[0].outcome if self.receipts else None
         return "Started" if first is None else first.status
 
-    def show(self, final_height: int, *, receipts: bool = False) -> dict[str, Any]:
+    def take_back(self, height: int) -> None:
+        """Forget what happened above a height; the transaction itself was included below."""
+        for at, receipt in enumerate(self.receipts):
+            if receipt.outcome is not None and receipt.outcome.block.height > height:
+                receipt.outcome = None
+                del self.receipts[at + 1 :]  # what it led to has not happened either
+                return
+
+    def show(self, now: Moment, *, receipts: bool = False) -> dict[str, Any]:
         """Return the outcome as `tx` gives it; with `receipts` as EXPERIMENTAL_tx_status does."""
-        done = [r.outcome for r in self.receipts if r.outcome is not None]
+        done = self._outcomes(now)
         shown: dict[str, Any] = {
-            "final_execution_status": self.level(final_height),
-            "status": self.status(),
+            "final_execution_status": self.level(now),
+            "status": self.status() if done else "Started",
             "transaction": self._show_transaction(),
             "transaction_outcome": self.conversion.show(),
             "receipts_outcome": [outcome.show() for outcome in done],
@@ -128,6 +142,10 @@ class Record:
         if receipts:
             shown["receipts"] = [self._show_receipt(receipt) for receipt in self.receipts]
         return shown
+
+    def _outcomes(self, now: Moment) -> list[Outcome]:
+        found = [receipt.outcome for receipt in self.receipts]
+        return [o for o in found if o is not None and o.block.height <= now.head]
 
     def _show_transaction(self) -> dict[str, Any]:
         transaction = self.signed.transaction

@@ -26,9 +26,9 @@ class AccessKey:
     permission: FunctionCallPermission | None
 
 
-def balance(store: Store, account: str, *, final: bool = False) -> int | None:
-    """Return an account's NEAR in yocto, or None when there is no such account."""
-    value = store.get(("account", account), final=final)
+def balance(store: Store, account: str, *, back: int = 0) -> int | None:
+    """Return an account's NEAR in yocto `back` blocks ago, or None when there was no account."""
+    value = store.get(("account", account), back=back)
     return value if isinstance(value, int) else None
 
 
@@ -37,11 +37,9 @@ def set_balance(store: Store, account: str, amount: int) -> None:
     store.set(("account", account), amount)
 
 
-def access_key(
-    store: Store, account: str, public_key: bytes, *, final: bool = False
-) -> AccessKey | None:
-    """Return the account's access key with this public half, or None."""
-    value = store.get(("key", account, show_public(public_key)), final=final)
+def access_key(store: Store, account: str, public_key: bytes, *, back: int = 0) -> AccessKey | None:
+    """Return the account's access key with this public half `back` blocks ago, or None."""
+    value = store.get(("key", account, show_public(public_key)), back=back)
     return value if isinstance(value, AccessKey) else None
 
 

@@ -220,7 +220,7 @@ class Ping:
         if payment.failed:
             return "FAILED"
         record = self._chain.records.get(payment.tx_hash or "")
-        if record is None or record.level(self._chain.final.height) != "FINAL":
+        if record is None or record.level(self._chain.now) != "FINAL":
             return "PENDING"
         outcomes = [receipt.outcome for receipt in record.receipts]
         return "FAILED" if any(o is None or o.failed for o in outcomes) else "SUCCESS"

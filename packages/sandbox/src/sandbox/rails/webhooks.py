@@ -1,5 +1,6 @@
 """Ping's webhooks as Ping signs them (rails §4), and the three ways in which they can be bad."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -36,20 +37,16 @@ class Webhooks:
         self._secret = secret
         self._last: Delivery | None = None
 
-    async def deliver(self, url: str, variety: Variety) -> dict[str, Any]:
-        """Send one webhook and return what the receiver said.
+    async def deliver(self, url: str, variety: Variety, copies: int = 1) -> list[dict[str, Any]]:
+        """Send one webhook, all its copies at the same time; what the receiver said to each.
 
         Raises:
             ValueError: a replay is asked for before anything was delivered.
         """
         delivery = self._delivery(variety)
-        event_id = delivery.headers["x-ping-event-id"]
-        try:
-            async with httpx.AsyncClient(timeout=_SECONDS_MAX, trust_env=False) as client:
-                answer = await client.post(url, content=delivery.body, headers=delivery.headers)
-        except httpx.HTTPError as error:
-            return {"status": None, "event_id": event_id, "error": type(error).__name__}
-        return {"status": answer.status_code, "event_id": event_id, "body": answer.text[:500]}
+        async with httpx.AsyncClient(timeout=_SECONDS_MAX, trust_env=False) as client:
+            sent = (_send(client, url, delivery) for _ in range(copies))
+            return list(await asyncio.gather(*sent))
 
     def _delivery(self, variety: Variety) -> Delivery:
         if variety == "replay":
@@ -62,6 +59,15 @@ class Webhooks:
         if variety == "good":
             self._last = delivery
         return delivery
+
+
+async def _send(client: httpx.AsyncClient, url: str, delivery: Delivery) -> dict[str, Any]:
+    event_id = delivery.headers["x-ping-event-id"]
+    try:
+        answer = await client.post(url, content=delivery.body, headers=delivery.headers)
+    except httpx.HTTPError as error:
+        return {"status": None, "event_id": event_id, "error": type(error).__name__}
+    return {"status": answer.status_code, "event_id": event_id, "body": answer.text[:500]}
 
 
 def _compose(secret: str, timestamp: int) -> Delivery:
