@@ -43,7 +43,7 @@ main()
 STORED = "after(ledger.TransactionLedger, 'store')"
 MARKED = "after(ledger.TransactionLedger, 'mark', lambda _, __, state, *___: state == 'sent')"
 SENT = "before(resolver.outcome, 'judge')"
-FINAL = "before(resolver.Resolver, '_end')"
+FINAL = "before(resolver.Resolver, '_final')"
 
 
 @contextlib.asynccontextmanager

@@ -17,15 +17,27 @@ SIGNED_AT = 1_000_000
 NONCE = 7
 YOUNG = SIGNED_AT + death.VALIDITY_BLOCKS
 OLD = SIGNED_AT + death.REMEMBERED_BLOCKS
+SIGNING = SigningKey(b"\x01" * 32)
+KEY = Key(bytes(SIGNING.verify_key), SIGNING)
 OUTCOME = {
     "final_execution_status": "FINAL",
     "status": {"SuccessValue": ""},
-    "transaction": {"hash": "HASH"},
+    "transaction": {
+        "hash": "HASH",
+        "signer_id": "a.near",
+        "public_key": KEY.text,
+        "nonce": 7,
+        "receiver_id": "usdc.near",
+    },
     "transaction_outcome": {"block_hash": "B", "outcome": {"status": {"SuccessReceiptId": "r"}}},
-    "receipts_outcome": [{"outcome": {"status": {"SuccessValue": ""}}}],
+    "receipts_outcome": [
+        {
+            "id": "r",
+            "block_hash": "B",
+            "outcome": {"executor_id": "usdc.near", "logs": [], "status": {"SuccessValue": ""}},
+        }
+    ],
 }
-SIGNING = SigningKey(b"\x01" * 32)
-KEY = Key(bytes(SIGNING.verify_key), SIGNING)
 
 
 @dataclass

@@ -5,18 +5,31 @@ import copy
 import pytest
 
 from agent_runtime.errors import RailUnknown
-from agent_runtime.near.outcome import Landed, Open, Reverted, judge
+from agent_runtime.near.outcome import Landed, Open, Receipt, Reverted, judge
 from agent_runtime.near.rpc import RpcError, error_of
 
+
+def receipt(status):
+    outcome = {"executor_id": "usdc.near", "logs": ["a line"], "status": status}
+    return {"id": "r", "block_hash": "LATER", "outcome": outcome}
+
+
+TOLD = {
+    "hash": "HASH",
+    "signer_id": "a.near",
+    "public_key": "ed25519:K",
+    "nonce": 7,
+    "receiver_id": "usdc.near",
+}
 GOOD = {
     "final_execution_status": "FINAL",
     "status": {"SuccessValue": "InNwbGl0LTEtMiI="},
-    "transaction": {"hash": "HASH"},
+    "transaction": TOLD,
     "transaction_outcome": {
         "block_hash": "BLOCK",
         "outcome": {"status": {"SuccessReceiptId": "r"}},
     },
-    "receipts_outcome": [{"outcome": {"status": {"SuccessValue": ""}}}],
+    "receipts_outcome": [receipt({"SuccessValue": ""})],
 }
 FAILURE = {
     "Failure": {
@@ -30,12 +43,18 @@ def changed(**members):
 
 
 def test_final_success_everywhere_has_landed():
-    assert judge(GOOD, "HASH") == Landed(b'"split-1-2"', "BLOCK")
+    found = judge(GOOD, "HASH")
+    assert isinstance(found, Landed)
+    report = found.report
+    assert (found.value, report.block_hash) == (b'"split-1-2"', "BLOCK")
+    assert (report.signer, report.public_key, report.nonce) == ("a.near", "ed25519:K", 7)
+    assert report.receipts == (Receipt("r", "LATER", "usdc.near", ok=True, logs=("a line",)),)
 
 
 def test_a_failed_receipt_behind_a_good_status_is_a_failure():
-    found = judge(changed(receipts_outcome=[{"outcome": {"status": FAILURE}}]), "HASH")
-    assert found == Reverted("no")
+    found = judge(changed(receipts_outcome=[receipt(FAILURE)]), "HASH")
+    assert isinstance(found, Reverted)
+    assert (found.reason, [one.ok for one in found.report.receipts]) == ("no", [False])
 
 
 @pytest.mark.parametrize(
@@ -45,10 +64,12 @@ def test_a_failed_receipt_behind_a_good_status_is_a_failure():
         [],
         {},
         changed(final_execution_status="EXECUTED_OPTIMISTIC"),
-        changed(transaction={"hash": "OTHER"}),
+        changed(transaction={**TOLD, "hash": "OTHER"}),
+        changed(transaction={"hash": "HASH"}),
+        changed(receipts_outcome=[{"outcome": {"status": {"SuccessValue": ""}}}]),
         changed(receipts_outcome=[]),
-        changed(receipts_outcome=[{"outcome": {"status": "Unknown"}}]),
-        changed(receipts_outcome=[{"outcome": {"status": {"Other": 1}}}]),
+        changed(receipts_outcome=[receipt("Unknown")]),
+        changed(receipts_outcome=[receipt({"Other": 1})]),
         changed(status={"SuccessReceiptId": "r"}),
         changed(status={"SuccessValue": "!"}),
         {name: value for name, value in GOOD.items() if name != "transaction_outcome"},

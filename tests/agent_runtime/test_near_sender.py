@@ -10,12 +10,26 @@ from agent_runtime.near.rpc import Block, RpcError
 from agent_runtime.near.sender import Sender
 from agent_runtime.near.transaction import Signed
 
+SIGNING = SigningKey(b"\x01" * 32)
+KEY = Key(bytes(SIGNING.verify_key), SIGNING)
 OUTCOME = {
     "final_execution_status": "FINAL",
     "status": {"SuccessValue": ""},
-    "transaction": {"hash": "HASH"},
+    "transaction": {
+        "hash": "HASH",
+        "signer_id": "a.near",
+        "public_key": KEY.text,
+        "nonce": 7,
+        "receiver_id": "usdc.near",
+    },
     "transaction_outcome": {"block_hash": "B", "outcome": {"status": {"SuccessReceiptId": "r"}}},
-    "receipts_outcome": [{"outcome": {"status": {"SuccessValue": ""}}}],
+    "receipts_outcome": [
+        {
+            "id": "r",
+            "block_hash": "B",
+            "outcome": {"executor_id": "usdc.near", "logs": [], "status": {"SuccessValue": ""}},
+        }
+    ],
 }
 
 
@@ -43,11 +57,9 @@ class JustInTime:
 
 
 async def test_a_transaction_that_lands_between_two_questions_is_not_called_dead():
-    signing = SigningKey(b"\x01" * 32)
-    key = Key(bytes(signing.verify_key), signing)
     ledger = TransactionLedger(sqlite3.connect(":memory:"))
-    new = NewAttempt("pay-1", "ft_transfer", "a.near", key.text, 7, "B", 100)
+    new = NewAttempt("pay-1", "ft_transfer", "a.near", KEY.text, 7, "B", 100)
     ledger.store(new, Signed("HASH", b"bytes"))
     ledger.mark("HASH", State.SENT)
-    found = await Sender(JustInTime(), ledger, "a.near", key).settle("HASH")
+    found = await Sender(JustInTime(), ledger, "a.near", KEY).settle("HASH")
     assert found.state is State.LANDED

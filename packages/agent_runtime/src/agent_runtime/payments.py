@@ -1,33 +1,49 @@
 """Payments on disk: what was planned, what became of it, and what is owed to the unverified.
 
-A payment is stored before its transaction is signed (rails §2.4). Its state follows the
-transaction's; it is never planned twice.
+A payment is stored, with the legs that will be signed, before its transaction is (rails §2.4). Its
+state follows from its transactions and their evidence (`settlement`); it is never planned twice.
 """
 
 import json
 import sqlite3
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 
 class PaymentState(StrEnum):
-    """PLANNED and UNKNOWN are open; the others are the end. DECLINED: nothing was signed."""
+    """PLANNED and UNKNOWN are open; the others are the end.
+
+    DECLINED: nothing was signed. FAILED: nothing moved. REVIEW: something moved, and not what was
+    planned; a person must look, and nothing is tried again.
+    """
 
     PLANNED = "planned"
     UNKNOWN = "unknown"
     PAID = "paid"
     FAILED = "failed"
     DECLINED = "declined"
+    REVIEW = "review"
+
+
+OPEN = (PaymentState.PLANNED, PaymentState.UNKNOWN)
 
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
   id TEXT PRIMARY KEY, repo TEXT NOT NULL, token TEXT NOT NULL, units TEXT NOT NULL,
   author TEXT NOT NULL, plan TEXT NOT NULL, state TEXT NOT NULL, tx_hash TEXT NOT NULL DEFAULT '',
-  detail TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL, updated_at REAL NOT NULL
+  detail TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL, updated_at REAL NOT NULL,
+  origin TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS payments_state ON payments (state, repo, token);
+CREATE TABLE IF NOT EXISTS legs (
+  payment_id TEXT NOT NULL REFERENCES payments (id), number INTEGER NOT NULL,
+  contract TEXT NOT NULL, wrap INTEGER NOT NULL, transfers TEXT NOT NULL,
+  PRIMARY KEY (payment_id, number)
+);
 CREATE TABLE IF NOT EXISTS claims (
   id TEXT PRIMARY KEY, payment_id TEXT NOT NULL REFERENCES payments (id), repo TEXT NOT NULL,
   login TEXT NOT NULL COLLATE NOCASE, token TEXT NOT NULL, units TEXT NOT NULL,
@@ -40,11 +56,15 @@ CREATE INDEX IF NOT EXISTS claims_repo ON claims (repo);
 
 @dataclass(frozen=True)
 class Share:
-    """What one contributor gets: `units` of the token; `account` is empty for the unverified."""
+    """What one contributor gets: `units` of the token; `account` is empty for the unverified.
+
+    `person` is their GitHub account's number; 0 if it was not known.
+    """
 
     login: str
     account: str
     units: int
+    person: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +80,7 @@ class Plan:
         paid: who is paid now.
         owed: who is not verified yet, and what waits for them.
         flags: safety flags that do not block.
+        notes: lines for the user about who is left out, and why.
     """
 
     repo: str
@@ -70,6 +91,7 @@ class Plan:
     paid: tuple[Share, ...]
     owed: tuple[Share, ...]
     flags: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -78,14 +100,38 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Leg:
+    """One transaction's worth of a payment; each of its attempts carries this and nothing else.
+
+    Attributes:
+        number: counted from 1.
+        contract: the token's account.
+        wrap: NEAR is wrapped first.
+        transfers: account and units, one for each recipient.
+    """
+
+    number: int
+    contract: str
+    wrap: bool
+    transfers: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
 class Payment:
-    """A stored payment."""
+    """A stored payment; its times are epoch seconds."""
 
     id: str
     plan: Plan
     state: PaymentState
     tx_hash: str
     detail: str
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether its end is not known."""
+        return self.state in OPEN
 
 
 @dataclass(frozen=True)
@@ -105,8 +151,22 @@ class PaymentLedger:
         self._db = db
         db.executescript(SCHEMA)
 
-    def plan(self, payment_id: str, author: str, plan: Plan) -> Payment:
-        """Store a new payment durably.
+    def plan(
+        self,
+        payment_id: str,
+        author: str,
+        plan: Plan,
+        legs: Sequence[Leg] = (),
+        origin: str = "",
+    ) -> Payment:
+        """Store a new payment durably, with the legs that will be signed.
+
+        Args:
+            payment_id: new.
+            author: the caller's own id.
+            plan: who gets what.
+            legs: what will be signed.
+            origin: digest of who asked for what; empty if the caller named the payment itself.
 
         Raises:
             sqlite3.IntegrityError: this id is stored already.
@@ -115,7 +175,7 @@ class PaymentLedger:
         with self._db:
             self._db.execute(
                 "INSERT INTO payments (id, repo, token, units, author, plan, state, created_at,"
-                " updated_at) VALUES (?,?,?,?,?,?,?,?,?)",
+                " updated_at, origin) VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (
                     payment_id,
                     plan.repo,
@@ -126,9 +186,17 @@ class PaymentLedger:
                     PaymentState.PLANNED,
                     now,
                     now,
+                    origin,
                 ),
             )
-        return Payment(payment_id, plan, PaymentState.PLANNED, "", "")
+            self._db.executemany(
+                "INSERT INTO legs VALUES (?,?,?,?,?)",
+                [
+                    (payment_id, leg.number, leg.contract, leg.wrap, json.dumps(leg.transfers))
+                    for leg in legs
+                ],
+            )
+        return Payment(payment_id, plan, PaymentState.PLANNED, "", "", now, now)
 
     def end(self, payment: Payment, state: PaymentState, tx_hash: str, detail: str) -> Payment:
         """Record what became of a payment; when it is paid, what it owes is recorded with it."""
@@ -154,7 +222,7 @@ class PaymentLedger:
                         for claim in claims_of(payment)
                     ],
                 )
-        return Payment(payment.id, payment.plan, state, tx_hash, detail)
+        return replace(payment, state=state, tx_hash=tx_hash, detail=detail, updated_at=now)
 
     def get(self, payment_id: str) -> Payment | None:
         """One payment."""
@@ -164,6 +232,24 @@ class PaymentLedger:
     def open(self) -> list[Payment]:
         """The payments whose end is not known."""
         return self._payments("state IN ('planned','unknown') ORDER BY created_at")
+
+    def open_from(self, origin: str) -> Payment | None:
+        """The open payment that was asked for in these words by this caller, if there is one."""
+        found = self._payments(
+            "origin=? AND state IN ('planned','unknown') ORDER BY created_at", origin
+        )
+        return found[0] if origin and found else None
+
+    def legs(self, payment_id: str) -> list[Leg]:
+        """What a payment signs; none for one that an older build planned and did not sign."""
+        rows = self._db.execute(
+            "SELECT number, contract, wrap, transfers FROM legs WHERE payment_id=? ORDER BY number",
+            (payment_id,),
+        )
+        return [
+            Leg(number, contract, bool(wrap), tuple((to, n) for to, n in json.loads(transfers)))
+            for number, contract, wrap, transfers in rows
+        ]
 
     def claims_for_repo(self, repo: str) -> list[Claim]:
         """What waits for the contributors of a repository."""
@@ -175,11 +261,13 @@ class PaymentLedger:
 
     def _payments(self, where: str, *values: str) -> list[Payment]:
         rows = self._db.execute(
-            f"SELECT id, plan, state, tx_hash, detail FROM payments WHERE {where}",  # noqa: S608 - constants
+            "SELECT id, plan, state, tx_hash, detail, created_at, updated_at FROM payments"  # noqa: S608 - constants
+            f" WHERE {where}",
             values,
         )
         return [
-            Payment(row[0], _plan(row[1]), PaymentState(row[2]), row[3], row[4]) for row in rows
+            Payment(row[0], plan_of(json.loads(row[1])), PaymentState(row[2]), *row[3:])
+            for row in rows
         ]
 
     def _claims(self, where: str, value: str) -> list[Claim]:
@@ -203,9 +291,9 @@ def claims_of(payment: Payment) -> list[Claim]:
     ]
 
 
-def _plan(text: str) -> Plan:
-    found = json.loads(text)
+def plan_of(found: dict[str, Any]) -> Plan:
+    """The plan of which `asdict` made this."""
     for name in ("paid", "owed"):
         found[name] = tuple(Share(**share) for share in found[name])
-    found["flags"] = tuple(found["flags"])
+    found["flags"], found["notes"] = tuple(found["flags"]), tuple(found.get("notes", ()))
     return Plan(**found)

@@ -10,6 +10,8 @@ import sqlite3
 from pathlib import Path
 from typing import Self
 
+from agent_runtime.migrations import migrate
+
 
 class Store(sqlite3.Connection):
     """The open file, and the lock that keeps other processes away from it."""
@@ -70,7 +72,7 @@ def open_store(path: str) -> Store:
 
     Raises:
         OSError: its directory cannot be made, or another process uses the file.
-        sqlite3.Error: the file is no database or cannot be written.
+        sqlite3.Error: the file is no database, cannot be written, or is a newer build's.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     lock = StoreLock.take(f"{Path(path).resolve()}.lock")
@@ -83,6 +85,7 @@ def open_store(path: str) -> Store:
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
+        migrate(db)
         db.execute("PRAGMA foreign_keys=ON")
     except sqlite3.Error:
         db.close()

@@ -140,5 +140,5 @@ def _store(settings: Settings) -> sqlite3.Connection:
         return open_store(settings.payments_db)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(
-            [f"PAYMENTS_DB: cannot open {settings.payments_db} ({error}); give a writable path of its own"]
+            [f"PAYMENTS_DB: cannot open {settings.payments_db} ({error}); give a writable path"]
         ) from error

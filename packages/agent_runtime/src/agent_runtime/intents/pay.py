@@ -1,8 +1,8 @@
 """`pay`: distribute money over a split by one signed transaction (contract §6, §7; rails §2.4).
 
 Everything that can say no is asked before the payment is stored. After that, the only answers are
-paid, failed with nothing moved, or unknown; unknown is resolved by the transaction's hash and by
-nothing else.
+paid, failed with nothing moved, unknown, or that a person must look; unknown is resolved by the
+transaction's hash and by nothing else.
 """
 
 import asyncio
@@ -13,16 +13,19 @@ from agent_runtime.grammar import Pay
 from agent_runtime.intents import paytexts
 from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan, sort_rows
 from agent_runtime.near.contract import SplitContract
-from agent_runtime.near.ledger import Attempt, State, TransactionLedger
+from agent_runtime.near.ledger import State, TransactionLedger
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.near.sender import Sender
 from agent_runtime.near.token import TokenContract, Transfer, batch
 from agent_runtime.parsing import Token
-from agent_runtime.payments import Payment, PaymentLedger, PaymentState, Plan
+from agent_runtime.payments import Leg, Payment, PaymentLedger, PaymentState, Plan
 from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
+from agent_runtime.settlement import settle
 
 DECIDE_SECONDS = 8.0
+AGAIN_SECONDS = 6.0
+ATTEMPTS_MAX = 3
 FEE_RESERVE = 10**23  # 0.1 NEAR stays for gas when NEAR itself is paid
 
 
@@ -50,9 +53,14 @@ class Payer:
 
     async def pay(self, asked: Pay, payment_id: str, author: str) -> Reply:
         """Carry out one payment, once; the reply names its id as soon as it is stored."""
+        found = await self.propose(asked)
+        return found if isinstance(found, Reply) else await self.execute(found, payment_id, author)
+
+    async def propose(self, asked: Pay) -> Plan | Reply:
+        """What would be paid now, with nothing stored; or the answer that says why nothing is."""
         try:
             async with asyncio.timeout(DECIDE_SECONDS):
-                plan, token = await self._decide(asked)
+                return await self._decide(asked)
         except PolicyBlock as block:
             return Reply(f"🛑 Policy blocked pay: {block}", "pay")
         except Refusal as refusal:
@@ -61,16 +69,34 @@ class Payer:
             return Reply(paytexts.refused(f"{error}; nothing was sent"), "pay")
         except TimeoutError:
             return Reply(paytexts.refused("near: timed out; nothing was sent"), "pay")
-        payment = self._payments.plan(payment_id, author, plan)
-        self._in_flight.add(payment_id)
+
+    async def execute(self, plan: Plan, payment_id: str, author: str, origin: str = "") -> Reply:
+        """Store a proposed payment under this id and make it.
+
+        Args:
+            plan: from `propose`.
+            payment_id: new.
+            author: the caller's own id.
+            origin: digest of who asked for what, so that the same words can find it while it is
+                open; empty if the caller named the payment itself.
+
+        Raises:
+            sqlite3.IntegrityError: this id is stored already.
+        """
+        leg = _leg_of(plan, self._settings.ft_contracts[plan.token].contract)
+        payment = self._payments.plan(payment_id, author, plan, [leg], origin)
+        return await self._make(payment, leg)
+
+    async def _make(self, payment: Payment, leg: Leg) -> Reply:
+        self._in_flight.add(payment.id)
         try:
-            return paytexts.reply(await self._send(payment, token))
+            return paytexts.reply(await self._send(payment, leg))
         finally:
-            self._in_flight.discard(payment_id)
+            self._in_flight.discard(payment.id)
 
     async def revisit(self, payment: Payment) -> Reply:
         """Answer for a stored payment, after one more look if its end is not known."""
-        if payment.state in {PaymentState.PLANNED, PaymentState.UNKNOWN}:
+        if payment.open and payment.id not in self._in_flight:
             for attempt in self._transactions.of(payment.id)[-1:]:
                 await self._sender.settle(attempt.tx_hash)
             payment = self._adopt(payment)
@@ -86,7 +112,7 @@ class Payer:
         ends = [self._adopt(payment) for payment in idle]
         return [payment for payment in ends if payment.state is PaymentState.UNKNOWN]
 
-    async def _decide(self, asked: Pay) -> tuple[Plan, Token]:
+    async def _decide(self, asked: Pay) -> Plan:
         token, units = check_policy(asked, self._settings)
         split = await self._contract.split_of(asked.repo.url)
         if split is None:
@@ -94,7 +120,7 @@ class Payer:
         wallets = await self._contract.wallets_of([row.login for row in split.rows])
         plan = make_plan(asked, token, units, split, sort_rows(split, wallets))
         await self._check_chain(plan, token)
-        return plan, token
+        return plan
 
     async def _check_chain(self, plan: Plan, token: Token) -> None:
         """See that every transfer of the batch can succeed, before anything is signed."""
@@ -125,36 +151,40 @@ class Payer:
         found = await self._rpc.account(self._sender.account)
         return max(0, int(found["amount"]) - FEE_RESERVE)
 
-    async def _send(self, payment: Payment, token: Token) -> Payment:
-        transfers = [Transfer(share.account, share.units) for share in payment.plan.paid]
-        actions = batch(transfers, payment.id, wrap=token.symbol == "NEAR")
-        try:
-            attempt = await self._sender.submit(payment.id, token.contract, actions)
-        except Busy as busy:
-            return self._payments.end(payment, PaymentState.DECLINED, "", str(busy))
-        except (Refusal, RailError) as error:  # by `submit`'s promise, nothing was signed
-            return self._payments.end(payment, PaymentState.FAILED, "", str(error))
-        return self._follow(payment, attempt)
+    async def _send(self, payment: Payment, leg: Leg) -> Payment:
+        """Sign and send the leg; again, with a new nonce, if it was proven dead at once."""
+        transfers = [Transfer(account, units) for account, units in leg.transfers]
+        actions = batch(transfers, payment.id, wrap=leg.wrap)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + AGAIN_SECONDS
+        while True:
+            try:
+                attempt = await self._sender.submit(payment.id, leg.contract, actions, leg.number)
+            except Busy as busy:
+                return self._not_sent(payment, PaymentState.DECLINED, str(busy))
+            except (Refusal, RailError) as error:  # by `submit`'s promise, nothing was signed
+                return self._not_sent(payment, PaymentState.FAILED, str(error))
+            made = len(self._transactions.of(payment.id))
+            if attempt.state is not State.DEAD or made >= ATTEMPTS_MAX or loop.time() > until:
+                return self._adopt(payment)
+
+    def _not_sent(self, payment: Payment, state: PaymentState, said: str) -> Payment:
+        """End a payment whose newest attempt was not signed; what earlier ones did comes first."""
+        if self._transactions.of(payment.id):
+            return self._adopt(payment)
+        return self._payments.end(payment, state, "", said)
 
     def _adopt(self, payment: Payment) -> Payment:
+        """Bring a payment to what its transactions and their evidence say."""
         attempts = self._transactions.of(payment.id)
-        if attempts:
-            return self._follow(payment, attempts[-1])
-        return self._payments.end(
-            payment, PaymentState.FAILED, "", "stopped before anything was signed"
-        )
-
-    def _follow(self, payment: Payment, attempt: Attempt) -> Payment:
-        state = _state_after(attempt)
-        detail = "" if state is PaymentState.PAID else attempt.detail
-        return self._payments.end(payment, state, attempt.tx_hash, detail)
+        told = {one.tx_hash: self._transactions.evidence(one.tx_hash) for one in attempts}
+        evidence = {tx_hash: found for tx_hash, found in told.items() if found is not None}
+        legs = self._payments.legs(payment.id)
+        found = settle(payment.id, self._sender.account, legs, attempts, evidence)
+        return self._payments.end(payment, found.state, found.tx_hash, found.detail)
 
 
-def _state_after(attempt: Attempt) -> PaymentState:
-    match attempt.state:
-        case State.LANDED:
-            return PaymentState.PAID
-        case State.REVERTED | State.REFUSED | State.DEAD:
-            return PaymentState.FAILED
-        case State.SIGNED | State.SENT | State.UNKNOWN:
-            return PaymentState.UNKNOWN
+def _leg_of(plan: Plan, contract: str) -> Leg:
+    transfers = tuple((share.account, share.units) for share in plan.paid)
+    wrap = plan.token == "NEAR"  # noqa: S105 - a token's symbol
+    return Leg(1, contract, wrap, transfers)

@@ -25,6 +25,12 @@ def reply(payment: Payment) -> Reply:
         case PaymentState.FAILED:
             text = f"❌ Payment failed: {payment.detail}; payment id {payment.id}"
             return Reply(text + _transaction(payment), "pay", payment.id)
+        case PaymentState.REVIEW:
+            text = (
+                f"❌ Payment needs a person: {payment.detail}; payment id {payment.id};"
+                " money has moved, do not retry"
+            )
+            return Reply(text + _transaction(payment), "pay", payment.id)
         case PaymentState.PLANNED | PaymentState.UNKNOWN:
             text = (
                 f"❌ Payment outcome unknown: {payment.detail or 'no final answer yet'};"
@@ -53,7 +59,7 @@ def _paid(payment: Payment) -> str:
         f" -> {share.account}"
         for share in plan.paid
     )
-    return "\n".join(lines + _pending(payment))
+    return "\n".join([*lines, *plan.notes, *_pending(payment)])
 
 
 def _pending(payment: Payment) -> list[str]:

@@ -38,9 +38,10 @@ class Dead:
 
 @dataclass(frozen=True)
 class Found:
-    """A witness knows it after all."""
+    """A witness, `node`, knows it after all."""
 
     outcome: outcome.Outcome
+    node: str
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,18 @@ class Witnesses:
         found = await self._rpc.call(node, "tx", params, seconds or LOOK_SECONDS)
         return outcome.judge(found, attempt.tx_hash)
 
-    async def examine(self, attempt: Attempt) -> Finding:
+    async def examine(self, attempt: Attempt, fenced_by: str = "") -> Finding:
         """Whether a transaction that no provider knows is dead.
+
+        Args:
+            attempt: open.
+            fenced_by: the hash of its fence, if that is final.
 
         Raises:
             RailError: a witness did not say what it was asked.
         """
         nodes, archival = self._rpc.nodes, self._rpc.archival
-        pasts = [await self._past(attempt, node) for node in (*nodes, *archival)]
+        pasts = [await self._past(attempt, node, fenced_by) for node in (*nodes, *archival)]
         if not all(past.proof for past in pasts):
             return Alive()
         if len({*nodes, *archival}) < 2:
@@ -126,21 +131,24 @@ class Witnesses:
     async def _ask_for_hash(self, attempt: Attempt, proof: str) -> Finding:
         for node in (*self._rpc.nodes, *self._rpc.archival):
             try:
-                return Found(await self.status(attempt, node))
+                return Found(await self.status(attempt, node), node)
             except RpcError as error:
                 if error.name != "UNKNOWN_TRANSACTION":
                     raise
         return Dead(proof)
 
-    async def _past(self, attempt: Attempt, node: str) -> _Past:
+    async def _past(self, attempt: Attempt, node: str, fenced_by: str) -> _Past:
         height = (await self._rpc.final_block(node)).height
         if height > attempt.block_height + VALIDITY_BLOCKS:
             proof = f"expired: signed at {attempt.block_height}, now final at {height}"
             return _Past(proof, height)
         nonce = await self._rpc.key_nonce(self._account, self._public_key, node)
-        # A final nonce equal to ours proves nothing: our own bytes may be what used it.
         if nonce > attempt.nonce:
             return _Past(f"overtaken: the key's final nonce is {nonce}", height)
+        # A final nonce equal to ours proves nothing: our own bytes may be what used it. Unless we
+        # know what did.
+        if nonce == attempt.nonce and fenced_by:
+            return _Past(f"fenced: transaction {fenced_by} took its nonce", height)
         return _Past("", height)
 
     async def _remembers(self, attempt: Attempt, node: str) -> bool:

@@ -1,13 +1,51 @@
 """What became of a transaction, judged from a provider's answer (rails §2.1).
 
 Pure. Success needs finality, the very hash we asked for, a good top-level status *and* a good
-status on every receipt: a top-level success can hide a receipt that failed later.
+status on every receipt: a top-level success can hide a receipt that failed later. What moved is
+another question, which only the events answer (`evidence`).
 """
 
 import base64
 import binascii
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One receipt that ran.
+
+    Attributes:
+        executor: the account it ran on, whose contract wrote the logs.
+        ok: it took effect; the logs of one that did not tell of nothing that happened.
+    """
+
+    id: str
+    block_hash: str
+    executor: str
+    ok: bool
+    logs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a final outcome tells of a transaction.
+
+    Attributes:
+        block_hash: base58 of the block that holds it.
+        digest: SHA-256, in hex, of the provider's result in canonical JSON.
+    """
+
+    tx_hash: str
+    signer: str
+    public_key: str
+    nonce: int
+    receiver: str
+    block_hash: str
+    receipts: tuple[Receipt, ...]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -16,18 +54,18 @@ class Landed:
 
     Attributes:
         value: what the call returned.
-        block_hash: base58 of the block that holds the transaction.
     """
 
     value: bytes
-    block_hash: str
+    report: Report
 
 
 @dataclass(frozen=True)
 class Reverted:
-    """Final, and something failed; its actions were undone and only gas was spent."""
+    """Final, and some receipt failed; whether others had an effect is for the report to tell."""
 
     reason: str
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -79,12 +117,34 @@ def _judge_final(result: dict[str, Any], tx_hash: str) -> Outcome:
     ]
     if not result["receipts_outcome"]:
         return Open("the outcome names no receipt")
+    report = _report(result)
     for status in statuses:
         if "Failure" in status:
-            return Reverted(_reason(status["Failure"]))
+            return Reverted(_reason(status["Failure"]), report)
         if not {"SuccessValue", "SuccessReceiptId"} & status.keys():
             return Open("a receipt is neither a success nor a failure")
-    return Landed(_value(result["status"]), str(result["transaction_outcome"]["block_hash"]))
+    return Landed(_value(result["status"]), report)
+
+
+def _report(result: dict[str, Any]) -> Report:
+    told, canonical = result["transaction"], json.dumps(result, sort_keys=True)
+    return Report(
+        told["hash"],
+        str(told["signer_id"]),
+        str(told["public_key"]),
+        int(told["nonce"]),
+        str(told["receiver_id"]),
+        str(result["transaction_outcome"]["block_hash"]),
+        tuple(_receipt(receipt) for receipt in result["receipts_outcome"]),
+        hashlib.sha256(canonical.encode()).hexdigest(),
+    )
+
+
+def _receipt(told: dict[str, Any]) -> Receipt:
+    outcome = told["outcome"]
+    ok = "Failure" not in outcome["status"]
+    logs = tuple(str(line) for line in outcome["logs"])
+    return Receipt(str(told["id"]), str(told["block_hash"]), str(outcome["executor_id"]), ok, logs)
 
 
 def _value(status: dict[str, Any]) -> bytes:

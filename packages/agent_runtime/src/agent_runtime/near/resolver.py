@@ -8,12 +8,13 @@ Rules
 
 import asyncio
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent_runtime.errors import RailError, RailUnknown
 from agent_runtime.log import logger
 from agent_runtime.near import death, outcome
 from agent_runtime.near.death import Witnesses
+from agent_runtime.near.evidence import Evidence, take
 from agent_runtime.near.ledger import OPEN, Attempt, State, TransactionLedger
 from agent_runtime.near.rpc import Rpc, RpcError
 
@@ -27,10 +28,12 @@ class Sight:
     Attributes:
         attempt: as it is stored now.
         included: a provider says that it stands in a block.
+        absent: no provider knew it, and it may still execute.
     """
 
     attempt: Attempt
     included: bool = False
+    absent: bool = False
 
     @property
     def open(self) -> bool:
@@ -44,6 +47,8 @@ class Resolver:
     def __init__(self, rpc: Rpc, ledger: TransactionLedger, account: str, public_key: str) -> None:
         self._rpc = rpc
         self._ledger = ledger
+        self._account = account
+        self._public_key = public_key
         self._witnesses = Witnesses(rpc, account, public_key)
 
     async def broadcast(self, attempt: Attempt, level: str, seconds: float) -> outcome.Outcome:
@@ -60,11 +65,12 @@ class Resolver:
 
     async def follow(self, attempt: Attempt, seconds: float) -> Sight:
         """Wait for the end of a transaction that stands in a block."""
+        node = self._rpc.nodes[0]
         try:
-            found = await self._witnesses.status(attempt, self._rpc.nodes[0], "FINAL", seconds)
+            found = await self._witnesses.status(attempt, node, "FINAL", seconds)
         except RailError as error:
             found = outcome.Open(error.said)
-        return self.record(attempt, found)
+        return self.record(attempt, found, node)
 
     async def resolve(
         self, attempt: Attempt, seconds: float, *, until_included: bool = False
@@ -90,7 +96,7 @@ class Resolver:
                     await asyncio.sleep(PAUSE_SECONDS)
         except TimeoutError:
             detail = sight.attempt.detail or "no answer in time"
-            return self.record(sight.attempt, outcome.Open(detail))
+            return replace(self.record(sight.attempt, outcome.Open(detail)), absent=sight.absent)
 
     async def refused(self, attempt: Attempt, said: str) -> Sight:
         """End a transaction refused on its first way out, unless some provider knows it after all.
@@ -107,21 +113,39 @@ class Resolver:
                 found = outcome.Open(error.said)
             except RailUnknown as error:
                 found = outcome.Open(error.said)
-            return self.record(attempt, found)
+            return self.record(attempt, found, node)
         return Sight(self._end(attempt, State.REFUSED, f"the node refused it: {said}"))
 
-    def record(self, attempt: Attempt, found: outcome.Outcome) -> Sight:
-        """Store what was found out."""
+    def record(self, attempt: Attempt, found: outcome.Outcome, node: str = "") -> Sight:
+        """Store what was found out, and what proves it; `node` is who told.
+
+        An outcome that names another signer, key or nonce than ours proves nothing of ours.
+        """
         match found:
-            case outcome.Landed(_, block_hash):
-                value = found.value.decode("utf-8", "replace")
-                return Sight(self._end(attempt, State.LANDED, value, block_hash))
-            case outcome.Reverted(reason):
-                return Sight(self._end(attempt, State.REVERTED, reason))
+            case outcome.Landed() | outcome.Reverted() if not self._is_ours(attempt, found.report):
+                return self._still_open(attempt, "the outcome names another signer, key or nonce")
+            case outcome.Landed(value, report):
+                text = value.decode("utf-8", "replace")
+                return self._final(attempt, State.LANDED, text, take(report, node))
+            case outcome.Reverted(reason, report):
+                return self._final(attempt, State.REVERTED, reason, take(report, node))
             case outcome.Open(reason, included):
-                if (attempt.state, attempt.detail) != (State.UNKNOWN, reason):
-                    attempt = self._ledger.mark(attempt.tx_hash, State.UNKNOWN, reason)
-                return Sight(attempt, included)
+                return self._still_open(attempt, reason, included=included)
+
+    def _is_ours(self, attempt: Attempt, report: outcome.Report) -> bool:
+        told = (report.signer, report.public_key, report.nonce)
+        return told == (self._account, self._public_key, attempt.nonce)
+
+    def _still_open(self, attempt: Attempt, reason: str, *, included: bool = False) -> Sight:
+        if (attempt.state, attempt.detail) != (State.UNKNOWN, reason):
+            attempt = self._ledger.mark(attempt.tx_hash, State.UNKNOWN, reason)
+        return Sight(attempt, included)
+
+    def _final(self, attempt: Attempt, state: State, detail: str, seen: Evidence) -> Sight:
+        _tell(attempt, state)
+        ended = self._ledger.finish(attempt.tx_hash, state, detail, seen)
+        self._close_fence(ended)
+        return Sight(ended)
 
     async def _look(self, attempt: Attempt) -> Sight:
         absent = 0
@@ -132,7 +156,7 @@ class Resolver:
             except RailError as error:
                 absent += isinstance(error, RpcError) and error.name == "UNKNOWN_TRANSACTION"
                 found = outcome.Open(error.said)
-            sight = self.record(attempt, found)
+            sight = self.record(attempt, found, node)
             if not sight.open:
                 return sight
             attempt, included = sight.attempt, included or sight.included
@@ -142,20 +166,43 @@ class Resolver:
 
     async def _absent_everywhere(self, attempt: Attempt) -> Sight:
         """No provider knows the hash: end it on proof, else send the same bytes again."""
+        fence = self._ledger.fence_of(attempt.tx_hash)
+        fenced_by = fence.tx_hash if fence and fence.state is State.LANDED else ""
         try:
-            match await self._witnesses.examine(attempt):
+            match await self._witnesses.examine(attempt, fenced_by):
                 case death.Dead(proof):
                     return Sight(self._end(attempt, State.DEAD, proof))
-                case death.Found(found):
-                    return self.record(attempt, found)
+                case death.Found(found, node):
+                    return self.record(attempt, found, node)
                 case death.Undecided(reason):
                     return self.record(attempt, outcome.Open(reason))
                 case death.Alive():
-                    found = await self.broadcast(attempt, "FINAL", death.LOOK_SECONDS)
-                    return self.record(attempt, found)
+                    return await self._send_again(attempt)
         except RailError as error:
             return self.record(attempt, outcome.Open(error.said))
 
-    def _end(self, attempt: Attempt, state: State, detail: str, included_in: str = "") -> Attempt:
-        logger().info("transaction_ended", tx=attempt.tx_hash, owner=attempt.owner, state=state)
-        return self._ledger.mark(attempt.tx_hash, state, detail, included_in)
+    async def _send_again(self, attempt: Attempt) -> Sight:
+        """The same bytes once more: they land, or nobody has them still."""
+        node = self._rpc.nodes[0]
+        try:
+            found = await self.broadcast(attempt, "FINAL", death.LOOK_SECONDS)
+        except RailError as error:
+            found = outcome.Open(error.said)
+        sight = self.record(attempt, found, node)
+        return replace(sight, absent=sight.open and not sight.included)
+
+    def _end(self, attempt: Attempt, state: State, detail: str) -> Attempt:
+        _tell(attempt, state)
+        ended = self._ledger.mark(attempt.tx_hash, state, detail)
+        self._close_fence(ended)
+        return ended
+
+    def _close_fence(self, ended: Attempt) -> None:
+        """A fence whose transaction has ended can do nothing any more, or has done it."""
+        fence = self._ledger.fence_of(ended.tx_hash)
+        if fence is not None and fence.state in OPEN:
+            self._ledger.mark(fence.tx_hash, State.DEAD, "what it fenced has ended")
+
+
+def _tell(attempt: Attempt, state: State) -> None:
+    logger().info("transaction_ended", tx=attempt.tx_hash, owner=attempt.owner, state=state)

@@ -15,8 +15,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from agent_runtime.errors import Busy, RailUnknown
+from agent_runtime.errors import Busy, RailError, RailUnknown
+from agent_runtime.log import logger
 from agent_runtime.near import outcome
+from agent_runtime.near.fence import Fencer
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import Attempt, NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver, Sight
@@ -29,6 +31,8 @@ LOCK_SECONDS = 8.0
 CLEAR_SECONDS = 3.0
 BLOCK_FRESH_SECONDS = 5.0
 FOLLOWED_MAX = 16
+SETTLE_SECONDS = 10.0
+SETTLED_AT_ONCE = 8
 
 
 class Sender:
@@ -45,12 +49,15 @@ class Sender:
         self._key = key
         self._public_key = key.text
         self._resolver = Resolver(rpc, ledger, account, self._public_key)
+        self._fencer = Fencer(rpc, ledger, self._resolver, account, key)
         self._lock = asyncio.Lock()
         self._slots = asyncio.Semaphore(FOLLOWED_MAX)
         self._followed: set[str] = set()
         self._block: tuple[float, Block] | None = None
 
-    async def submit(self, owner: str, receiver: str, actions: Sequence[Action]) -> Attempt:
+    async def submit(
+        self, owner: str, receiver: str, actions: Sequence[Action], leg: int = 1
+    ) -> Attempt:
         """Sign, store, send and follow one transaction; the returned state may be UNKNOWN.
 
         Raises:
@@ -65,14 +72,18 @@ class Sender:
         async with _turn(self._slots, deadline):
             async with _turn(self._lock, deadline):
                 await self._clear_the_way()
-                attempt = self._prepare(owner, receiver, tuple(actions), chain_nonce, block)
+                draft = self._draft(receiver, tuple(actions), chain_nonce, block)
+                attempt = self._store(owner, leg, draft, block.height)
                 sent_at = asyncio.get_running_loop().time()
                 sight = await self._send(attempt)
                 if not (sight.open and sight.included):
+                    await self._add_height(sight.attempt.tx_hash)
                     return sight.attempt
                 self._followed.add(attempt.tx_hash)  # before the next one may look
             try:
-                return await self._follow(sight.attempt, sent_at)
+                followed = await self._follow(sight.attempt, sent_at)
+                await self._add_height(followed.tx_hash)
+                return followed
             finally:
                 self._followed.discard(attempt.tx_hash)
 
@@ -83,16 +94,48 @@ class Sender:
             return (await self._resolver.resolve(attempt, RESOLVE_SECONDS)).attempt
 
     async def settle_all(self) -> list[Attempt]:
-        """Look for the end of every open transaction; those still open afterwards.
+        """Look for the end of every open transaction, side by side; those still open afterwards.
 
-        A transaction that a request is following right now is left to that request.
+        Takes `SETTLE_SECONDS` at most, however many are open. A transaction that a request is
+        following right now is left to that request.
         """
         async with self._lock:
-            ends = [
-                await self._resolver.resolve(attempt, RESOLVE_SECONDS)
-                for attempt in self._unfollowed()
-            ]
-        return [sight.attempt for sight in ends if sight.open]
+            try:
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._settle_round()
+            except TimeoutError:
+                logger().warning("settling_cut_short", seconds=SETTLE_SECONDS)
+            return self._unfollowed()
+
+    async def _settle_round(self) -> None:
+        places = asyncio.Semaphore(SETTLED_AT_ONCE)
+
+        async def look(attempt: Attempt) -> Sight:
+            async with places:
+                return await self._resolver.resolve(attempt, RESOLVE_SECONDS)
+
+        for sight in await asyncio.gather(*(look(attempt) for attempt in self._unfollowed())):
+            if self._fencer.is_due(sight):
+                await self._fence(sight.attempt)
+        for seen in self._ledger.without_height():
+            await self._add_height(seen.report.tx_hash)
+
+    async def _fence(self, attempt: Attempt) -> None:
+        try:
+            if await self._fencer.fence(attempt):
+                await self._resolver.resolve(attempt, CLEAR_SECONDS)
+        except RailError as error:
+            logger().info("fence_not_made", tx=attempt.tx_hash, said=error.said)
+
+    async def _add_height(self, tx_hash: str) -> None:
+        """Add the height of its block to fresh evidence; later, if nobody tells now."""
+        seen = self._ledger.evidence(tx_hash)
+        if seen is None or seen.block_height is not None:
+            return
+        try:
+            self._ledger.add_height(seen, await self._rpc.height_of(seen.report.block_hash))
+        except RailError as error:
+            logger().info("block_height_not_told", tx=tx_hash, said=error.said)
 
     def _unfollowed(self) -> list[Attempt]:
         found = self._ledger.open(self._public_key)
@@ -114,22 +157,27 @@ class Sender:
             self._block = (now, await self._rpc.final_block())
         return self._block[1]
 
-    def _prepare(
-        self,
-        owner: str,
-        receiver: str,
-        actions: tuple[Action, ...],
-        chain_nonce: int,
-        block: Block,
-    ) -> Attempt:
-        """Sign and store under the next nonce; the caller holds the lock."""
+    def _draft(
+        self, receiver: str, actions: tuple[Action, ...], chain_nonce: int, block: Block
+    ) -> Draft:
+        """What is signed next; the caller holds the lock until it is stored."""
         nonce = max(chain_nonce, self._ledger.highest_nonce(self._public_key)) + 1
-        signed = sign(Draft(self.account, receiver, nonce, block.hash, actions), self._key)
-        purpose = ",".join(sorted({getattr(action, "method", "transfer") for action in actions}))
+        return Draft(self.account, receiver, nonce, block.hash, actions)
+
+    def _store(self, owner: str, leg: int, draft: Draft, height: int) -> Attempt:
+        purpose = ",".join(sorted({getattr(one, "method", "transfer") for one in draft.actions}))
         new = NewAttempt(
-            owner, purpose, self.account, self._public_key, nonce, block.hash, block.height
+            owner,
+            purpose,
+            draft.signer,
+            self._public_key,
+            draft.nonce,
+            draft.block_hash,
+            height,
+            draft.receiver,
+            leg,
         )
-        return self._ledger.store(new, signed)
+        return self._ledger.store(new, sign(draft, self._key))
 
     async def _send(self, attempt: Attempt) -> Sight:
         """Send until it stands in a block, has ended, or the time to find that out is over."""
@@ -144,7 +192,7 @@ class Sender:
             found = outcome.Open(error.said)
         if isinstance(found, outcome.Open) and found.included:
             return Sight(attempt, included=True)
-        sight = self._resolver.record(attempt, found)
+        sight = self._resolver.record(attempt, found, self._rpc.nodes[0])
         return await self._resolver.resolve(sight.attempt, RESOLVE_SECONDS, until_included=True)
 
     async def _follow(self, attempt: Attempt, sent_at: float) -> Attempt:
