@@ -123,8 +123,35 @@ def find(full_name: str) -> Repository | None:
     return known
 
 
+def account(login: str) -> Contributor | None:
+    """Return an account by any spelling of its login, or None; contributions are of one place."""
+    return _ACCOUNTS.get(login.lower())
+
+
+def token_of(login: str) -> str:
+    """Return the personal access token of a person: whoever knows it acts as that person."""
+    return "ghp_" + hashlib.sha256(b"token:" + login.lower().encode()).hexdigest()[:36]
+
+
+def who_has(token: str) -> Contributor | None:
+    """Return the person whose token this is."""
+    return _BY_TOKEN.get(token)
+
+
 def verified_logins() -> tuple[str, ...]:
     """Return everybody whose wallet the contract knows, lower case."""
     crowd = (f"contributor-{n:03d}" for n in range(0, 100, 2))
     named = (name for name in GIVEN if name not in UNVERIFIED)
     return (*named, *sorted(UNREGISTERED), *crowd)
+
+
+_ACCOUNTS: Final = {
+    row.login.lower(): row
+    for rows in (
+        [person(name, 1) for name in GIVEN],
+        *(repository.contributors for repository in REPOSITORIES.values()),
+    )
+    for row in rows
+    if row.id is not None
+}
+_BY_TOKEN: Final = {token_of(login): row for login, row in _ACCOUNTS.items() if row.kind == "User"}

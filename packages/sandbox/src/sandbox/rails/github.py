@@ -12,6 +12,7 @@ import jwt
 from sandbox import people
 from sandbox.faults import Call
 from sandbox.people import Contributor, Repository
+from sandbox.rails.gists import Gists, show_account
 from sandbox.web import Answer, Request, json_answer
 
 TOKEN_SECONDS: Final = 3600
@@ -69,6 +70,7 @@ class GitHub:
     calls_per_hour: int = 1_000_000
     anonymous_calls_per_hour: int = 60
     name: str = "github"
+    gists: Gists = field(default_factory=Gists)
     _tokens: dict[str, tuple[int, float]] = field(default_factory=dict)
     _quotas: dict[str, Quota] = field(default_factory=dict)
 
@@ -80,6 +82,12 @@ class GitHub:
                 operation = "repo"
             case ["repos", _, _, tail]:
                 operation = tail
+            case ["users", _]:
+                operation = "user"
+            case ["users", _, tail]:
+                operation = tail
+            case ["gists", _]:
+                operation = "gist"
             case ["app", "installations", _, "access_tokens"]:
                 operation = "access_tokens"
             case _:
@@ -100,7 +108,10 @@ class GitHub:
                 return self._answer_app(request)
             quota = self._quota(request)
             quota.take(time.time())
-            answer = self._answer_repo(request, quota)
+            if request.path.startswith(("/users/", "/gists")):
+                answer = self._answer_people(request, quota)
+            else:
+                answer = self._answer_repo(request, quota)
         except RefusedError as error:
             shown = {
                 "message": error.message,
@@ -173,6 +184,8 @@ class GitHub:
         token = request.bearer("bearer", "token") or ""
         if secrets.compare_digest(token.encode(), self.personal_token.encode()):
             return self._quotas.setdefault("personal", Quota(self.calls_per_hour))
+        if people.who_has(token) is not None:
+            return self._quotas.setdefault(token, Quota(self.calls_per_hour))
         installation, expires = self._tokens.get(token, (0, 0.0))
         if expires <= time.time():
             raise RefusedError(401, "Bad credentials")
@@ -198,6 +211,34 @@ class GitHub:
                 return json_answer({"resources": {"core": {"limit": quota.limit}}})
             case _:
                 raise RefusedError(404, "Not Found")
+
+    def _answer_people(self, request: Request, quota: Quota) -> Answer:
+        match request.method, request.path.strip("/").split("/"):
+            case "GET", ["users", login]:
+                return _conditional(request, show_account(_account(login)), quota, {})
+            case "GET", ["users", login, "gists"]:
+                size, page = _number(request, "per_page", 30, 100), _number(request, "page", 1, 100)
+                found = self.gists.of(_account(login))[(page - 1) * size : page * size]
+                return _conditional(request, found, quota, {})
+            case "GET", ["gists", number]:
+                gist = self.gists.whole(number)
+                if gist is None:
+                    raise RefusedError(404, "Not Found")
+                return _conditional(request, gist, quota, {})
+            case "POST", ["gists"]:
+                return self._publish(request)
+            case _:
+                raise RefusedError(404, "Not Found")
+
+    def _publish(self, request: Request) -> Answer:
+        """Take a gist from the person whose token the request carries."""
+        author = people.who_has(request.bearer("bearer", "token") or "")
+        if author is None:
+            raise RefusedError(401, "Requires authentication")
+        try:
+            return json_answer(self.gists.publish(author, request.json_object()), 201)
+        except ValueError as error:
+            raise RefusedError(422, f"Validation Failed: {error}") from error
 
     @staticmethod
     def _moved(request: Request, full_name: str) -> Answer:
@@ -226,6 +267,13 @@ def _check_agent(request: Request) -> None:
 
 def _wants_app(request: Request) -> bool:
     return request.path.startswith("/app") or request.path.endswith("/installation")
+
+
+def _account(login: str) -> Contributor:
+    account = people.account(login)
+    if account is None:
+        raise RefusedError(404, "Not Found")
+    return account
 
 
 def _find(owner: str, name: str) -> Repository:
