@@ -114,6 +114,17 @@ async def test_a_call_waits_for_the_key_within_its_deadline(world):
     assert (await asked).status == 200
 
 
+async def test_a_key_that_was_taken_away_is_waited_for_again(world):
+    """As at the start: who is refuted and proves itself anew is asked then."""
+    world.pin.hold(world.spki)
+    world.pin.hold("")
+    asked = asyncio.create_task(world.plane.canary(6_000))
+    await asyncio.sleep(0)
+    assert not asked.done()
+    world.pin.hold(world.spki)
+    assert (await asked).status == 200
+
+
 @pytest.mark.parametrize("mode", ["pass", "swap"])
 async def test_what_is_no_secret_is_asked_before_there_is_a_key(world, mode):
     """`/ready` and `/health`, without the plane's key: whoever is there is seen."""
