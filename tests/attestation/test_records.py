@@ -215,6 +215,22 @@ def encode_table(table):
     return canonical_json(table)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw + b" ",
+        lambda raw: raw.replace(b":", b": ", 1),
+        lambda raw: raw[:-1] + b',"v":1}',
+        lambda raw: b"\xff" + raw,
+        lambda raw: b"",
+    ],
+)
+def test_a_record_has_one_form(tmp_path, change):
+    """Two texts that say the same would be two evidences of one look."""
+    (trouble,) = Recheck().again(change(one(tmp_path, look(1))), PARTS.get).troubles
+    assert "record" in trouble
+
+
 def test_one_answer_stands_for_one_look(tmp_path):
     """A second record with the nonce of an earlier one is a replay; the same record is not."""
     raw = one(tmp_path, look(1))

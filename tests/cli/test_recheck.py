@@ -119,6 +119,15 @@ def test_evidence_that_was_changed_is_exit_code_1(cutover, sealed, tmp_path):
     assert f"record {'0' * 64}: NOT BORNE OUT" in said.out
 
 
+def test_evidence_that_was_taken_out_is_exit_code_1(cutover, sealed, tmp_path):
+    """The archive is not sound; that nothing was left to judge is no excuse."""
+    parts = {**parts_of(sealed), "evidence.jsonl": b"", "evidence-parts.jsonl": b""}
+    rewrite(tmp_path / "z", resealed(parts).items())
+    said = cutover("attest", "recheck", tmp_path / "z")
+    assert said.code == 1
+    assert "MANIFEST.json changed: it counts" in said.out
+
+
 def test_another_root_than_the_readers_is_exit_code_1(cutover, sealed, tmp_path):
     """Who hands in a root is not told that another one will do."""
     (tmp_path / "other.der").write_bytes(b"another root")

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attestation.kept import entry, look, records, rubbish, without
-from attestation.world import Plane, policy_text
+from attestation.world import Plane, policy_text, root
 from cutover.attestation.kept_folder import KeptFolder
 from cutover.attestation.recheck import Recheck
 from cutover.attestation.verdict import NO_ANSWER
@@ -266,6 +267,14 @@ def test_a_secret_in_a_policy_is_found(folder):
     """Parts are searched like everything else."""
     with pytest.raises(JournalError, match=rf"{PARTS}.*contains the secret k"):
         seal(folder, secrets={"k": "out_of_date_grace"})
+
+
+def test_a_secret_in_a_part_that_stands_in_base64_is_found(folder):
+    """Wherever it begins, which base64 alone would hide."""
+    found = next(re.finditer(rb"[ -~]{9,}", root()))
+    text = found[0][(1 - found.start()) % 3 :]  # not where three bytes become four characters
+    with pytest.raises(JournalError, match=rf"{PARTS}.*contains the secret k"):
+        seal(folder, secrets={"k": text.decode()})
 
 
 def test_an_answer_of_blanks_does_not_spoil_the_archive(tmp_path):
