@@ -8,7 +8,8 @@ import pytest
 from nacl.signing import SigningKey, VerifyKey
 
 from agent_runtime.near.keys import Key
-from agent_runtime.near.transaction import Call, Draft, Transfer, encode, sign
+from agent_runtime.near.transaction import AddKey, Call, DeleteKey, Draft, Transfer, encode, sign
+from sandbox.near import borsh
 
 # From NEAR's RPC documentation: a transfer of one NEAR, signed by somebody else.
 DOCUMENTED = base64.b64decode(
@@ -52,6 +53,13 @@ def test_a_function_call_is_laid_out_by_the_rules():
         b"\x01\0\0\0\x02\x01\0\0\0m\x02\0\0\0{}" + (7).to_bytes(8, "little") + b"\x01" + b"\0" * 15
     )
     assert body.endswith(expected)
+
+
+def test_keys_are_added_with_full_access_and_taken_away_as_the_chain_reads_it():
+    key = Key.parse("ed25519:" + base58.b58encode(bytes(range(32))).decode())
+    draft = Draft("a.near", "a.near", 1, DRAFT.block_hash, (AddKey(PUBLIC), DeleteKey(key.public)))
+    read = borsh.decode_signed(sign(draft, key).raw).transaction
+    assert read.actions == (borsh.AddKey(PUBLIC, None), borsh.DeleteKey(key.public))
 
 
 def test_a_key_is_read_from_a_seed_and_from_seed_with_public_half():

@@ -93,7 +93,8 @@ async def test_two_planes_that_create_at_once_both_succeed(plane, rails, run_pla
 
 
 async def test_two_payments_to_one_repository_are_both_made_and_one_key_pays_once(plane, rails):
-    asked = [plane.say(PAY), plane.say(PAY), *(plane.say(PAY, key="k1") for _ in range(3))]
+    asked = [plane.say(PAY, author=name) for name in ("one", "two")]
+    asked += [plane.say(PAY, key="k1") for _ in range(3)]
     texts = await asyncio.gather(*asked)
     assert all(text.startswith("✅ Distributed 10 USDC") for text in texts), texts
     references = {re.search(r"🔗 Transaction: (\S+)", text)[1] for text in texts}
@@ -122,7 +123,7 @@ async def test_payments_of_one_key_go_out_in_order_without_waiting_for_finality(
         "AGENT_LOG_DIR": str(tmp_path / "logs"),
     }
     async with run_plane(told) as plane:
-        texts = await asyncio.gather(*(plane.say(PAY) for _ in range(PAYMENTS)))
+        texts = await asyncio.gather(*(plane.say(PAY, key=f"k{n}") for n in range(PAYMENTS)))
     assert all(text.startswith("✅ Distributed") for text in texts), texts
     sent = world.chain.records.values()
     ours = [r for r in sent if r.signed.transaction.receiver_id == genesis.USDC]

@@ -224,6 +224,10 @@ class PaymentLedger:
                 )
         return replace(payment, state=state, tx_hash=tx_hash, detail=detail, updated_at=now)
 
+    def reopen(self, payment: Payment) -> Payment:
+        """Plan once more what has ended with nothing moved."""
+        return self.end(payment, PaymentState.PLANNED, "", "")
+
     def get(self, payment_id: str) -> Payment | None:
         """One payment."""
         found = self._payments("id=?", payment_id)

@@ -6,18 +6,26 @@ transaction's hash and by nothing else.
 """
 
 import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 from agent_runtime import amounts
 from agent_runtime.errors import Busy, RailError, Refusal
+from agent_runtime.flight import Flight
 from agent_runtime.grammar import Pay
 from agent_runtime.intents import paytexts
 from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan, sort_rows
 from agent_runtime.near.contract import SplitContract
-from agent_runtime.near.ledger import State, TransactionLedger
+from agent_runtime.near.evidence import Evidence
+from agent_runtime.near.ledger import Attempt, State, TransactionLedger
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.near.sender import Sender
 from agent_runtime.near.token import TokenContract, Transfer, batch
 from agent_runtime.parsing import Token
+from agent_runtime.payment_document import payment_document
 from agent_runtime.payments import Leg, Payment, PaymentLedger, PaymentState, Plan
 from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
@@ -26,6 +34,7 @@ from agent_runtime.settlement import settle
 DECIDE_SECONDS = 8.0
 AGAIN_SECONDS = 6.0
 ATTEMPTS_MAX = 3
+NOTHING_MOVED = (PaymentState.FAILED, PaymentState.DECLINED)
 FEE_RESERVE = 10**23  # 0.1 NEAR stays for gas when NEAR itself is paid
 
 
@@ -49,12 +58,36 @@ class Payer:
         self._payments = payments
         self._transactions = transactions
         self._in_flight: set[str] = set()
+        self._joined: Flight[Reply] = Flight()
         self._contracts: dict[str, TokenContract] = {}
 
-    async def pay(self, asked: Pay, payment_id: str, author: str) -> Reply:
-        """Carry out one payment, once; the reply names its id as soon as it is stored."""
+    async def pay(self, asked: Pay, payment_id: str, author: str, origin: str = "") -> Reply:
+        """Carry out one payment, once; the reply names its id as soon as it is stored.
+
+        While a payment of the same origin is open, this joins it: the answer is that payment's.
+
+        Args:
+            asked: what was asked for.
+            payment_id: of the payment, if a new one is made.
+            author: the caller's own id.
+            origin: from `origin_of`, if the caller gave the request no name of its own.
+        """
+        if not origin:
+            return await self._pay(asked, payment_id, author, "")
+
+        async def join_or_pay() -> Reply:
+            earlier = self._payments.open_from(origin)
+            if earlier is not None:
+                return await self.revisit(earlier)
+            return await self._pay(asked, payment_id, author, origin)
+
+        return await self._joined.share(origin, join_or_pay)
+
+    async def _pay(self, asked: Pay, payment_id: str, author: str, origin: str) -> Reply:
         found = await self.propose(asked)
-        return found if isinstance(found, Reply) else await self.execute(found, payment_id, author)
+        if isinstance(found, Reply):
+            return found
+        return await self.execute(found, payment_id, author, origin)
 
     async def propose(self, asked: Pay) -> Plan | Reply:
         """What would be paid now, with nothing stored; or the answer that says why nothing is."""
@@ -101,6 +134,54 @@ class Payer:
                 await self._sender.settle(attempt.tx_hash)
             payment = self._adopt(payment)
         return paytexts.reply(payment)
+
+    async def retry(self, payment_id: str) -> Reply:
+        """Sign a payment anew, under its own id, that has ended with nothing moved.
+
+        The same legs, under a new nonce, at most `ATTEMPTS_MAX` times in all. A payment in another
+        state is answered as it stands.
+        """
+        payment = self._payments.get(payment_id)
+        if payment is None:
+            return Reply(paytexts.refused(f"no payment {payment_id} is stored here"), "pay")
+        if payment_id in self._in_flight or payment.state not in NOTHING_MOVED:
+            return paytexts.reply(payment)
+        self._in_flight.add(payment_id)  # before the first wait: two retries are one
+        try:
+            leg = self._leg_to_retry(payment)
+            token = Token(payment.plan.token, leg.contract, payment.plan.decimals)
+            async with asyncio.timeout(DECIDE_SECONDS):
+                await self._check_chain(payment.plan, token)
+            payment = self._payments.reopen(payment)
+            return paytexts.reply(await self._send(payment, leg))
+        except PolicyBlock as block:
+            return Reply(f"🛑 Policy blocked pay: {block}", "pay", payment_id)
+        except (Refusal, RailError) as error:
+            return Reply(paytexts.refused(f"{error}; payment id {payment_id}"), "pay", payment_id)
+        except TimeoutError:
+            said = f"near: timed out; nothing was sent; payment id {payment_id}"
+            return Reply(paytexts.refused(said), "pay", payment_id)
+        finally:
+            self._in_flight.discard(payment_id)
+
+    def _leg_to_retry(self, payment: Payment) -> Leg:
+        legs, made = self._payments.legs(payment.id), self._transactions.of(payment.id)
+        if len(legs) != 1:
+            raise Refusal("an older build planned it and kept no leg; ask for a new payment")
+        if len(made) >= ATTEMPTS_MAX:
+            raise Refusal(f"signed {len(made)} times already, the most there is; nothing moved")
+        if payment.plan.token not in self._settings.allowed_tokens:
+            raise PolicyBlock([f"token {payment.plan.token} is not allowed any more"])
+        return legs[0]
+
+    def document(self, payment_id: str) -> dict[str, Any] | None:
+        """All that is known of a payment, for `GET /payments/{id}`; None for an unknown id."""
+        payment = self._payments.get(payment_id)
+        if payment is None:
+            return None
+        attempts = self._transactions.all_of(payment_id)
+        legs, network = self._payments.legs(payment_id), self._settings.near_network
+        return payment_document(payment, legs, attempts, self._evidence(attempts), network)
 
     def adopt_all(self) -> list[Payment]:
         """Bring every open payment to the state of its transaction; those still open afterwards.
@@ -177,11 +258,23 @@ class Payer:
     def _adopt(self, payment: Payment) -> Payment:
         """Bring a payment to what its transactions and their evidence say."""
         attempts = self._transactions.of(payment.id)
-        told = {one.tx_hash: self._transactions.evidence(one.tx_hash) for one in attempts}
-        evidence = {tx_hash: found for tx_hash, found in told.items() if found is not None}
-        legs = self._payments.legs(payment.id)
+        legs, evidence = self._payments.legs(payment.id), self._evidence(attempts)
         found = settle(payment.id, self._sender.account, legs, attempts, evidence)
         return self._payments.end(payment, found.state, found.tx_hash, found.detail)
+
+    def _evidence(self, attempts: Sequence[Attempt]) -> dict[str, Evidence]:
+        told = ((one.tx_hash, self._transactions.evidence(one.tx_hash)) for one in attempts)
+        return {tx_hash: found for tx_hash, found in told if found is not None}
+
+
+def origin_of(channel: str, author: str, asked: Pay) -> str:
+    """A digest of who asks for what: the same for the same payment, however it is spelled."""
+    whole, _, part = asked.amount.partition(".")
+    amount = f"{whole.lstrip('0')}.{part.rstrip('0')}"
+    repo = replace(asked.repo, owner=asked.repo.owner.lower(), name=asked.repo.name.lower())
+    meant = replace(asked, amount=amount, repo=repo)
+    text = json.dumps([channel, author, asdict(meant)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _leg_of(plan: Plan, contract: str) -> Leg:

@@ -196,6 +196,10 @@ class TransactionLedger:
         """All transactions of one owner but the fences, oldest first."""
         return self._select("owner=? AND fences='' ORDER BY nonce", owner)
 
+    def all_of(self, owner: str) -> list[Attempt]:
+        """The same, with the fences."""
+        return self._select("owner=? ORDER BY nonce, created_at", owner)
+
     def fence_of(self, tx_hash: str) -> Attempt | None:
         """The fence of a transaction."""
         found = self._select("fences=?", tx_hash)

@@ -165,7 +165,7 @@ class Sender:
         return Draft(self.account, receiver, nonce, block.hash, actions)
 
     def _store(self, owner: str, leg: int, draft: Draft, height: int) -> Attempt:
-        purpose = ",".join(sorted({getattr(one, "method", "transfer") for one in draft.actions}))
+        purpose = ",".join(sorted({getattr(one, "method", type(one).__name__.lower()) for one in draft.actions}))
         new = NewAttempt(
             owner,
             purpose,

@@ -40,7 +40,25 @@ class Transfer:
     deposit: int
 
 
-Action: TypeAlias = Call | Transfer
+@dataclass(frozen=True)
+class AddKey:
+    """Give a key full access to the receiver, which must be the signer.
+
+    Never a key that was there before: its counter would start again, and bytes that it signed
+    could become valid a second time.
+    """
+
+    public: bytes
+
+
+@dataclass(frozen=True)
+class DeleteKey:
+    """Take a key's access away: once final, nothing that it ever signed can execute any more."""
+
+    public: bytes
+
+
+Action: TypeAlias = Call | Transfer | AddKey | DeleteKey
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,10 @@ def _action(action: Action) -> bytes:
             )
         case Transfer(deposit):
             return b"\x03" + _u128(deposit)
+        case AddKey(public):  # the nonce is the chain's to set; 1 is full access
+            return b"\x05\x00" + public + struct.pack("<Q", 0) + b"\x01"
+        case DeleteKey(public):
+            return b"\x06\x00" + public
 
 
 def _string(text: str) -> bytes:
