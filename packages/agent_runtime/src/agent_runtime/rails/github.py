@@ -26,6 +26,8 @@ PER_PAGE = 100
 PAGES_MAX = 10
 LISTS_KEPT_MAX = 200
 ANSWERS_KEPT_MAX = 200
+GISTS_READ = 30
+_GIST_ID = re.compile(r"[0-9a-f]{1,64}")
 _NEXT = re.compile(r'rel="next"')
 
 
@@ -42,6 +44,35 @@ class Contributor:
     id: int
     login: str
     commits: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account by its login.
+
+    Attributes:
+        id: the account's number, for ever.
+        login: its present name, as GitHub spells it.
+        kind: `User`, `Bot`, `Organization`.
+    """
+
+    id: int
+    login: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Gist:
+    """A public gist of an account, without its contents.
+
+    Attributes:
+        owner: number of the account that published it.
+        words: its description and the names of its files.
+    """
+
+    id: str
+    owner: int
+    words: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +130,39 @@ class GitHub:
             return found
         return await self._refreshing.share(slug, lambda: self._refresh(repo))
 
+    async def account(self, login: str) -> Account | None:
+        """Who has this login now, or None.
+
+        Raises:
+            RailError: GitHub refused.
+            RailUnknown: GitHub gave no usable answer.
+        """
+        answer = (await self._api.get_public(f"/users/{login}")).expect(200, 404)
+        return None if answer.status == 404 else _account(answer.json())
+
+    async def gists(self, login: str) -> list[Gist]:
+        """The newest public gists under a login; who published each is in the gist.
+
+        Raises:
+            RailError: GitHub refused, or nobody has that login.
+            RailUnknown: GitHub gave no usable answer.
+        """
+        answer = await self._api.get_public(f"/users/{login}/gists?per_page={GISTS_READ}")
+        return [_gist(item) for item in _items(answer.expect(200).json())]
+
+    async def gist_text(self, gist: Gist) -> str:
+        """The contents of a gist's files; of a very large file as much as GitHub shows.
+
+        Raises:
+            RailError: it is gone.
+            RailUnknown: GitHub gave no usable answer.
+        """
+        found = (await self._api.get_public(f"/gists/{gist.id}")).expect(200).json()
+        try:
+            return "\n".join(str(file["content"]) for file in found["files"].values())
+        except (AttributeError, KeyError, TypeError) as error:
+            raise RailUnknown("github", "a gist without the contents of its files") from error
+
     async def _refresh(self, repo: Repo) -> Contributors:
         begun = time.monotonic()
         try:
@@ -154,8 +218,29 @@ def _record(found: Any) -> dict[str, Any]:
 
 def _items(found: Any) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise RailUnknown("github", "contributors that are no list of records")
+        raise RailUnknown("github", "an answer that is no list of records")
     return found
+
+
+def _account(found: Any) -> Account:
+    try:
+        account = Account(int(found["id"]), str(found["login"]), str(found["type"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RailUnknown("github", "an account without id, login or type") from error
+    if account.id <= 0:
+        raise RailUnknown("github", "an account whose id is no number")
+    return account
+
+
+def _gist(found: dict[str, Any]) -> Gist:
+    try:
+        words = [str(found.get("description") or ""), *found["files"]]
+        gist = Gist(str(found["id"]), _account(found["owner"]).id, "\n".join(words))
+    except (KeyError, TypeError) as error:
+        raise RailUnknown("github", "a gist without id, owner or files") from error
+    if not _GIST_ID.fullmatch(gist.id):
+        raise RailUnknown("github", "a gist whose id is none")
+    return gist
 
 
 def sort_out(repo: Repo, items: list[dict[str, Any]], *, capped: bool) -> Contributors:
