@@ -105,7 +105,7 @@ def test_repositories_default_to_the_one_before():
 
 def test_the_readme_lists_every_variable_with_its_default_and_meaning():
     rows = re.findall(
-        r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|$", README.read_text("utf-8"), re.MULTILINE
+        r"^\| `([A-Z0-9_]+)` \| (.*?) \| (.*?) \|$", README.read_text("utf-8"), re.MULTILINE
     )
     expected = [
         (v.name, f"`{v.default}`" if v.default else "", v.meaning)

@@ -79,6 +79,59 @@ def decimal(given: str) -> str:
     return given
 
 
+@dataclass(frozen=True)
+class Limit:
+    """What may be paid in a token: whole tokens as decimal text, `each` payment and a `day`."""
+
+    each: str
+    day: str
+
+
+def limits(given: str) -> dict[str, Limit]:
+    """`TOKEN=each/day`, comma separated."""
+    found = {}
+    for part in _parts(given):
+        symbol, _, amounts = part.partition("=")
+        each, slash, day = amounts.partition("/")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9.]{0,15}", symbol) or not slash:
+            raise ValueError("not a list of limits; expected TOKEN=each/day, ...")
+        found[symbol.upper()] = Limit(decimal(each), decimal(day))
+    return found
+
+
+def exec_mode(given: str) -> str:
+    """How commands are carried out unless their author chose."""
+    if given not in {"advisor", "draft", "execute"}:
+        raise ValueError("unknown; expected advisor, draft or execute")
+    return given
+
+
+def keyless_pay(given: str) -> str:
+    """What a payment without an idempotency key is answered with."""
+    if given not in {"plan", "execute"}:
+        raise ValueError("unknown; expected plan or execute")
+    return given
+
+
+def lifetime_ms(given: str) -> int:
+    """Milliseconds, from one to a day."""
+    if not re.fullmatch(r"[0-9]{1,8}", given) or not 1 <= int(given) <= 86_400_000:
+        raise ValueError("not a lifetime; expected whole milliseconds from 1 to 86400000")
+    return int(given)
+
+
+def score(given: str) -> int:
+    """A score from 0 to 100."""
+    if not re.fullmatch(r"[0-9]{1,3}", given) or int(given) > 100:
+        raise ValueError("not a score; expected a whole number from 0 to 100")
+    return int(given)
+
+
+def maybe_url(given: str) -> str:
+    """An address as `url` reads it; empty stays empty."""
+    return url(given) if given else ""
+
+
 def url(given: str) -> str:
     """An http(s) base address without a trailing slash, and without a user in it."""
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", given):

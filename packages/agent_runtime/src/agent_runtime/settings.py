@@ -76,6 +76,52 @@ class Settings:
     max_payout: str = env(
         "AGENT_MAX_PAYOUT_AMOUNT", "most units of a token in one payment", "250", parsing.decimal
     )
+    daily_payout: str = env(
+        "AGENT_DAILY_PAYOUT_AMOUNT",
+        "most units of a token in all payments of 24 hours",
+        "2500",
+        parsing.decimal,
+    )
+    token_limits: dict[str, parsing.Limit] = env(  # noqa: RUF009 - `env` gives a field, no value
+        "AGENT_TOKEN_LIMITS",
+        "`TOKEN=each/day`, comma separated: instead of the two amounts above",
+        "",
+        parsing.limits,
+    )
+    strict_pay: bool = env(
+        "AGENT_STRICT_PAY", "pay nobody while a contributor is not verified", "false", parsing.flag
+    )
+    keyless_pay: str = env(
+        "AGENT_KEYLESS_PAY",
+        "what `pay` without Idempotency-Key does: `plan` or `execute`",
+        "plan",
+        parsing.keyless_pay,
+    )
+    exec_mode: str = env(
+        "AGENT_DEFAULT_EXEC_MODE",
+        "`advisor`, `draft` or `execute`, for who chose no mode",
+        "execute",
+        parsing.exec_mode,
+    )
+    require_approval: bool = env(
+        "AGENT_REQUIRE_APPROVAL", "`create` and `pay` always make a plan", "false", parsing.flag
+    )
+    plan_ttl_ms: int = env(
+        "AGENT_PLAN_TTL_MS", "how long a plan may be approved", "600000", parsing.lifetime_ms
+    )
+    verify_ttl_ms: int = env(
+        "AGENT_VERIFY_TTL_MS",
+        "how long a code of `verify` may be published",
+        "1800000",
+        parsing.lifetime_ms,
+    )
+    reputation_base: str = env(
+        "REPUTATION_API_BASE", "reputation API; scores by kind of account", "", parsing.maybe_url
+    )
+    reputation_min: int = env(
+        "REPUTATION_MIN_PAYOUT_SCORE", "least score that is paid", "50", parsing.score
+    )
+    erc8004_base: str = env("ERC8004_REGISTRY_API", "ERC-8004 registry API", "", parsing.maybe_url)
     canary_only_pay: bool = env(
         "AGENT_CANARY_ONLY_PAY", "in production pay only TEST_CANARY_REPOS", "false", parsing.flag
     )
@@ -136,10 +182,10 @@ class Settings:
     worker_code_hash: str = env(
         "NEAR_WORKER_CODE_HASH", "given to register_worker", "gitsplits-agent"
     )
-    worker_quote: str = env("NEAR_WORKER_QUOTE", "given to register_worker", "local-attestation")
-    worker_endorsements: str = env(
-        "NEAR_WORKER_ENDORSEMENTS", "given to register_worker", "local-endorsements"
+    worker_quote: str = env(
+        "NEAR_WORKER_QUOTE", "given to register_worker instead of the guest agent's quote"
     )
+    worker_endorsements: str = env("NEAR_WORKER_ENDORSEMENTS", "given beside NEAR_WORKER_QUOTE")
 
     ping_base: str = env("PING_PAY_API_BASE", "Ping API", "https://pay.pingpay.io/api", parsing.url)
     ping_key: str = env("PING_PAY_API_KEY", "Ping key", "", parsing.credential, secret=True)
@@ -236,6 +282,10 @@ class Settings:
         """Whether the stricter rules of production apply."""
         return self.mode.lower() == "production"
 
+    def limit_of(self, token: str) -> parsing.Limit:
+        """What one payment of a token may be, and all of a day, in whole tokens."""
+        return self.token_limits.get(token) or parsing.Limit(self.max_payout, self.daily_payout)
+
     @property
     def attested(self) -> bool:
         """Whether TLS ends here, under an attested key."""
@@ -270,6 +320,8 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append("EIGENAI_WALLET_ADDRESS and EIGENAI_WALLET_PRIVATE_KEY: set both or none")
     if settings.github_app_id and not settings.github_private_key:
         faults.append("GITHUB_PRIVATE_KEY: unset, but GITHUB_APP_ID is set; give the App's PEM")
+    if settings.worker_endorsements and not settings.worker_quote:
+        faults.append("NEAR_WORKER_QUOTE: unset, but NEAR_WORKER_ENDORSEMENTS is set; set both")
     faults.extend(
         f"AGENT_ALLOWED_TOKENS: {token} has no contract; add it to NEAR_FT_CONTRACTS"
         for token in settings.allowed_tokens
