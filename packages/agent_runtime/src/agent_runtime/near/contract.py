@@ -50,6 +50,35 @@ class SplitContract:
         found = await self._rpc.view(self.account, "get_split_by_repo", {"repo_url": repo_url})
         return None if found is None else parse_split(found)
 
+    async def split(self, split_id: str) -> tuple[str, Split] | None:
+        """The repository and the rows of a split by its id, or None.
+
+        Raises:
+            RailUnknown: the answer has another shape.
+        """
+        found = await self._rpc.view(self.account, "get_split", {"split_id": split_id})
+        if found is None:
+            return None
+        split = parse_split(found)
+        return str(found.get("repo_url", "")), split
+
+    async def github_of(self, wallet: str) -> str:
+        """The login that a wallet is linked to; empty for none."""
+        found = await self._rpc.view(
+            self.account, "get_github_by_wallet", {"wallet_address": wallet}
+        )
+        if not isinstance(found, str | None):
+            raise RailUnknown("near", "get_github_by_wallet gave no name")
+        return found or ""
+
+    async def noted_claims(self, login: str) -> int:
+        """How many unclaimed amounts the contract itself has noted for a login."""
+        view = "get_pending_distributions"
+        found = await self._rpc.view(self.account, view, {"github_username": login})
+        if not isinstance(found, list):
+            raise RailUnknown("near", f"{view} gave no list")
+        return len(found)
+
     async def is_worker(self, account: str) -> bool:
         """Whether an account may create and change splits."""
         found = await self._rpc.view(self.account, "is_worker_registered", {"account_id": account})
@@ -115,6 +144,12 @@ def register_worker(code_hash: str, quote: str, endorsements: str) -> Call:
     """Register the signer as a worker."""
     attestation = {"quote": quote, "endorsements": endorsements}
     return _call("register_worker", {"_attestation": attestation, "code_hash": code_hash})
+
+
+def store_verification(login: str, wallet: str) -> Call:
+    """Link a login to a wallet; the contract asks for an X name too, and we know none."""
+    args = {"github_username": login.lower(), "x_username": "", "wallet_address": wallet}
+    return _call("store_verification", args)
 
 
 def split_id_of(returned: str) -> str:
