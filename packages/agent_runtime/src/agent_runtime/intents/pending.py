@@ -3,21 +3,26 @@
 from collections import defaultdict
 
 from agent_runtime import amounts
+from agent_runtime.claims import Claims, totals
 from agent_runtime.grammar import Pending, Repo
 from agent_runtime.parsing import Token
-from agent_runtime.payments import Claim, PaymentLedger
+from agent_runtime.payments import Claim
 from agent_runtime.requests import Reply
 
 
-def pending(asked: Pending, payments: PaymentLedger, tokens: dict[str, Token]) -> Reply:
-    """List claims by person and token; amounts of different tokens are never added up."""
+def pending(asked: Pending, open_claims: Claims, tokens: dict[str, Token]) -> Reply:
+    """List open claims by person and token; amounts of different tokens are never added up."""
     if isinstance(asked.target, Repo):
-        name, claims = asked.target.url, payments.claims_for_repo(asked.target.url)
+        name, claims = asked.target.url, open_claims.of_repo(asked.target.url)
     else:
-        name, claims = f"@{asked.target}", payments.claims_for_login(asked.target)
+        name, claims = f"@{asked.target}", open_claims.of_login(asked.target)
     if not claims:
         return Reply(f"No pending claims for {name}", "pending")
     lines = [f"⏳ Pending claims for {name}", f"Claims: {len(claims)}"]
+    lines.extend(
+        f"Total: {_amount(units, tokens.get(token))} {token}"
+        for token, units in totals(claims).items()
+    )
     lines.extend(_lines(claims, tokens))
     return Reply("\n".join(lines), "pending")
 
