@@ -1,6 +1,6 @@
 """Deciding a payment: who gets how much. Pure; nothing is read or sent here (contract §7)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent_runtime import amounts
 from agent_runtime.allocation import WHOLE, divide
@@ -18,23 +18,48 @@ OUTLIER_SHARE = WHOLE * 95 // 100
 
 
 class PolicyBlock(Refusal):
-    """Policy or safety forbids the payment; `reasons` are for the user.
+    """A rule forbids the payment; `reasons` are for the user.
 
     Attributes:
         reasons: one clause each.
+        answer: the whole text for the user, in the contract's words for that kind of rule.
     """
+
+    opening = "🛑 Policy blocked pay: "
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__(" | ".join(reasons))
         self.reasons = reasons
+        self.answer = self.opening + " | ".join(reasons)
+
+
+class SafetyBlock(PolicyBlock):
+    """The split itself looks wrong; a person must look at it before anything is paid."""
+
+    opening = "🛑 Safety review required before payout: "
+
+
+class StrictBlock(PolicyBlock):
+    """Everybody must be verified before anybody is paid (`AGENT_STRICT_PAY`)."""
+
+    opening = "❌ Strict mode enabled: "
 
 
 @dataclass(frozen=True)
 class Sorted:
-    """The rows of a split by what can be done for them."""
+    """The rows of a split by what can be done for them.
+
+    Attributes:
+        eligible: with their wallets.
+        unverified: who is owed.
+        persons: numbers of GitHub accounts by lower-case login, as far as they are known.
+        notes: lines for the user about who is left out.
+    """
 
     eligible: tuple[tuple[Row, str], ...]
     unverified: tuple[Row, ...]
+    persons: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def check_policy(asked: Pay, settings: Settings) -> tuple[Token, int]:
@@ -52,8 +77,9 @@ def check_policy(asked: Pay, settings: Settings) -> tuple[Token, int]:
     reasons = []
     if units <= 0:
         reasons.append("the amount must be above zero")
-    if units > amounts.to_units(settings.max_payout, token.decimals):
-        reasons.append(f"amount {asked.amount} is above the limit of {settings.max_payout}")
+    most = settings.limit_of(token.symbol).each
+    if units > amounts.to_units(most, token.decimals):
+        reasons.append(f"amount {asked.amount} is above the limit of {most}")
     reasons.extend(_canary_rules(asked, units, token, settings))
     if reasons:
         raise PolicyBlock(reasons)
@@ -101,7 +127,7 @@ def safety_flags(split: Split, found: Sorted) -> tuple[str, ...]:
     """
     programs = sum(row.units for row in split.rows if is_system_login(row.login))
     if programs >= BOT_SHARE_MAX:
-        raise PolicyBlock(["BOT_HEAVY: programs hold half of the split or more"])
+        raise SafetyBlock(["BOT_HEAVY: programs hold half of the split or more"])
     flags = []
     shares = [row.units for row, _ in found.eligible]
     if len(shares) >= 3 and max(shares) >= OUTLIER_SHARE:
@@ -118,7 +144,8 @@ def make_plan(asked: Pay, token: Token, units: int, split: Split, found: Sorted)
         Refusal: nobody to pay, too many for one transaction, or an amount too small to divide.
     """
     if not found.eligible:
-        raise Refusal("No payout-eligible verified contributors; nothing was sent")
+        why = "".join("\n" + line for line in found.notes)
+        raise Refusal(f"No payout-eligible verified contributors; nothing was sent{why}")
     if len(found.eligible) > RECIPIENTS_MAX:
         raise Refusal(
             f"{len(found.eligible)} recipients, but one transaction holds {RECIPIENTS_MAX};"
@@ -131,11 +158,11 @@ def make_plan(asked: Pay, token: Token, units: int, split: Split, found: Sorted)
     except ValueError as error:
         raise Refusal(f"{asked.amount} {token.symbol} is too little to divide") from error
     paid = [
-        Share(row.login, wallet, part)
+        Share(row.login, wallet, part, found.persons.get(row.login.lower(), 0))
         for (row, wallet), part in zip(found.eligible, parts, strict=False)
     ]
     owed = [
-        Share(row.login, "", part)
+        Share(row.login, "", part, found.persons.get(row.login.lower(), 0))
         for row, part in zip(found.unverified, parts[len(paid) :], strict=True)
     ]
     return Plan(
@@ -147,4 +174,5 @@ def make_plan(asked: Pay, token: Token, units: int, split: Split, found: Sorted)
         tuple(paid),
         tuple(owed),
         safety_flags(split, found),
+        found.notes,
     )
