@@ -83,6 +83,7 @@ def environ(tmp_path, **more):
         "PLANE_ID": "phala",
         "BUILD_REVISION": "r1",
         "AGENT_SERVER_API_KEY": API_KEY,
+        "AGENT_KEYLESS_PAY": "execute",  # plans have tests of their own
         "PAYMENTS_DB": str(tmp_path / "payments.db"),
         "AGENT_LOG_DIR": str(tmp_path / "logs"),
         "DSTACK_ENDPOINT": str(tmp_path / "no.sock"),

@@ -47,7 +47,7 @@ class Late:
 
 
 def make_late(plane):
-    splitter = plane.service.processor._crew.splitter
+    splitter = plane.service.processor._crew.chain.splitter
     splitter._contract = Late(splitter._contract, 2)
 
 
@@ -119,6 +119,7 @@ async def test_payments_of_one_key_go_out_in_order_without_waiting_for_finality(
         "HOST": "127.0.0.1",
         "PORT": "0",
         "AGENT_SERVER_API_KEY": "test-key",
+        "AGENT_KEYLESS_PAY": "execute",
         "PAYMENTS_DB": str(tmp_path / "payments.db"),
         "AGENT_LOG_DIR": str(tmp_path / "logs"),
     }

@@ -2,7 +2,7 @@
 
 Theory: a text that is almost a command is not a command. Every form is anchored at both ends, so
 `repay 10 USDC to o/r`, two commands in one text, and a command with trailing words are all
-`Unclear`. Nothing but the `pay` forms below can ever become a payment, and nothing but `approve` can
+`Unclear`. Nothing but the `pay` forms can ever become a payment, and nothing but `approve` can
 set off one that was planned. Two mentions may stand in front: the web proxy adds one of its own.
 """
 

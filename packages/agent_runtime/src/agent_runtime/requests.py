@@ -4,7 +4,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent_runtime.errors import ApiError
 
@@ -26,12 +26,18 @@ class Reply:
         intent: what the request was read as.
         payment_id: the payment it made or found; empty for none.
         final: False while the outcome of a payment is unknown; only final replies are stored.
+        event_id: the event that can be replayed; empty for none.
     """
 
     text: str
     intent: str
     payment_id: str = ""
     final: bool = True
+    event_id: str = ""
+
+    def of_event(self, event_id: str) -> "Reply":
+        """The same answer, with its event."""
+        return replace(self, event_id=event_id)
 
 
 def fingerprint(body: dict[str, object]) -> str:
@@ -77,7 +83,12 @@ class RequestLedger:
     def finish(self, key: str, reply: Reply) -> None:
         """Store the final answer of a key."""
         answer = json.dumps(
-            {"text": reply.text, "intent": reply.intent, "payment_id": reply.payment_id}
+            {
+                "text": reply.text,
+                "intent": reply.intent,
+                "payment_id": reply.payment_id,
+                "event_id": reply.event_id,
+            }
         )
         with self._db:
             self._db.execute("UPDATE requests SET answer=? WHERE key=?", (answer, key))

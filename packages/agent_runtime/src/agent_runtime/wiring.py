@@ -6,23 +6,38 @@ from dataclasses import dataclass
 from agent_runtime import wire
 from agent_runtime.attestation.attestor import Attestor
 from agent_runtime.canary import Canary, Probes
+from agent_runtime.claims import Claims
 from agent_runtime.connections import Connections
+from agent_runtime.crew import Crew, OnChain
 from agent_runtime.dstack import GuestAgent, find_agent
 from agent_runtime.errors import SettingsError
+from agent_runtime.events import EventLog
 from agent_runtime.health import Health
 from agent_runtime.intents.analyze import Analyst
 from agent_runtime.intents.create import Splitter
 from agent_runtime.intents.pay import Payer
+from agent_runtime.intents.planner import Planner
+from agent_runtime.intents.rating import Rater
+from agent_runtime.intents.redeem import Redeemer
+from agent_runtime.intents.screen import Screen
+from agent_runtime.intents.verify import Verifier
+from agent_runtime.intents.worker import Worker
+from agent_runtime.limits import Limits
+from agent_runtime.modes import Execution, Modes
 from agent_runtime.near.contract import SplitContract
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import TransactionLedger
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.near.sender import Sender
 from agent_runtime.payments import PaymentLedger
-from agent_runtime.process import Crew, Processor
+from agent_runtime.people import People
+from agent_runtime.plans import PlanStore
+from agent_runtime.process import Processor
+from agent_runtime.proofs import Proofs
 from agent_runtime.rails.collectors import Hot, Ping
 from agent_runtime.rails.eigenai import EigenAi, address_of
 from agent_runtime.rails.github import GitHub
+from agent_runtime.rails.reputation import Reputations
 from agent_runtime.requests import RequestLedger
 from agent_runtime.settings import Settings
 from agent_runtime.store import open_store
@@ -76,9 +91,11 @@ def build(settings: Settings) -> Service:
     transactions, payments = TransactionLedger(db), PaymentLedger(db)
     contract = SplitContract(rpc, settings.near_contract) if settings.near_contract else None
     sender = Sender(rpc, transactions, settings.near_account, key) if key else None
-    splitter = payer = None
+    events = EventLog(settings.log_dir)
+    people, reputations = People(db), Reputations(client, settings)
+    claims, modes = Claims(db, payments), Modes(db, Execution(settings.exec_mode))
+    chain = payer = None
     if contract and sender:
-        splitter = Splitter(settings, github, contract, sender)
         payer = Payer(
             settings=settings,
             rpc=rpc,
@@ -86,15 +103,41 @@ def build(settings: Settings) -> Service:
             sender=sender,
             payments=payments,
             transactions=transactions,
+            screen=Screen(settings, people, reputations),
+            limits=Limits(db, settings),
+            claims=claims,
         )
+        worker = Worker(settings, contract, sender, agent)
+        splitter = Splitter(settings, github, contract, worker, people)
+        plans = PlanStore(db, settings.plan_ttl_ms / 1000)
+        redeemer = Redeemer(settings, github, claims, plans, payer)
+        verifier = Verifier(
+            settings=settings,
+            github=github,
+            contract=contract,
+            worker=worker,
+            people=people,
+            proofs=Proofs(db, settings.verify_ttl_ms / 1000),
+            redeemer=redeemer,
+        )
+        planner = Planner(
+            plans=plans,
+            modes=modes,
+            events=events,
+            payments=payments,
+            splitter=splitter,
+            payer=payer,
+            redeemer=redeemer,
+        )
+        chain = OnChain(splitter, payer, verifier, planner)
     analyst = Analyst(settings, github, eigenai, contract, tee)
+    rater = Rater(settings, github, reputations)
     probes = Probes(
         github, rpc, Ping(client, settings), Hot(client, settings), eigenai, key.text if key else ""
     )
     canary = Canary(settings, probes)
-    processor = Processor(
-        Crew(analyst, splitter, payer), payments, RequestLedger(db), settings.ft_contracts
-    )
+    crew = Crew(analyst, rater, modes, claims, contract, chain)
+    processor = Processor(settings, crew, payments, RequestLedger(db), events)
     return Service(
         settings,
         client,

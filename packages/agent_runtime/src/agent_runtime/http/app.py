@@ -79,6 +79,8 @@ class Routes:
         }
         if reply.payment_id:
             answer["paymentId"] = reply.payment_id
+        if reply.event_id:
+            answer["eventId"] = reply.event_id
         return JSONResponse(answer)
 
     async def canary(self, _: Request) -> Response:

@@ -9,11 +9,14 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from agent_runtime.errors import ApiError
+from agent_runtime.modes import Caller
+from agent_runtime.parsing import is_near_account
 from agent_runtime.process import Asked
 from agent_runtime.requests import KEY_MAX_CHARS, fingerprint
 
 BODY_MAX_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
+NAME_MAX_CHARS = 256
 MEANING = ("text", "author", "type", "walletAddress", "nearAccountId", "evmAddress")
 
 
@@ -67,13 +70,23 @@ def read_asked(body: bytes, key: str) -> Asked:
     text = _text(found, "text")
     if not text.strip():
         raise ApiError(400, "invalid_request", "text is required: a non-empty string")
-    author = _text(found, "author")
     if not (key.isascii() and key.isprintable()) or len(key) > KEY_MAX_CHARS:
         raise ApiError(
             400, "invalid_request", f"Idempotency-Key is at most {KEY_MAX_CHARS} ASCII characters"
         )
     meaning: dict[str, object] = {name: _text(found, name) for name in MEANING}
-    return Asked(text, author, key, fingerprint(meaning))
+    return Asked(text, _caller(found), key, fingerprint(meaning))
+
+
+def _caller(found: dict[str, Any]) -> Caller:
+    """Who asks, in which channel, and the NEAR account that the request gives for them."""
+    channel, author = _text(found, "type") or "web", _text(found, "author")
+    if len(channel) > NAME_MAX_CHARS or len(author) > NAME_MAX_CHARS:
+        raise ApiError(
+            400, "invalid_request", f"author and type are at most {NAME_MAX_CHARS} characters"
+        )
+    given = (_text(found, "nearAccountId"), _text(found, "walletAddress"))
+    return Caller(channel, author, next((name for name in given if is_near_account(name)), ""))
 
 
 def _object(body: bytes) -> dict[str, Any]:

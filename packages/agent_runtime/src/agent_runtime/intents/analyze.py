@@ -13,6 +13,9 @@ from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
 from agent_runtime.tee import TeeWatch
 
+REST_SECONDS = 11.0
+# Nobody here verifies a quote, our own least of all: who wants to know asks for evidence.
+TEE_CLAIM = "beside a TEE guest agent that gives quotes, not verified here"
 SHOWN = 5
 COVERED = 20
 MEDALS = ("🥇", "🥈", "🥉")
@@ -36,8 +39,16 @@ class Analyst:
         self._contract = contract
         self._tee = tee
 
-    async def analyze(self, asked: Analyze) -> Reply:
-        """Read GitHub, then the chain and the model; only GitHub is indispensable."""
+    async def analyze(self, asked: Analyze, *, guided: bool = True) -> Reply:
+        """Read GitHub, then the chain and the model; only GitHub is indispensable.
+
+        GitHub has ten seconds, the others `REST_SECONDS` together: the answer is there before a
+        client that waits 25 seconds has gone.
+
+        Args:
+            asked: the repository.
+            guided: whether the next step is named.
+        """
         try:
             found = await self._github.contributors(asked.repo)
         except RailError as error:
@@ -48,8 +59,9 @@ class Analyst:
         coverage, insight = await asyncio.gather(self._coverage(found), self._insight(found))
         lines = [*summary(found), coverage, "", *insight]
         if await self._tee.guest():
-            lines.append(f"🔒 Orchestration: Verified in TEE ({self._settings.near_account})")
-        lines.append(f"Create a split: create split for {found.repo.url}")
+            lines.append(f"🔒 Orchestration: {TEE_CLAIM} ({self._settings.near_account})")
+        if guided:
+            lines.append(f"Create a split: create split for {found.repo.url}")
         return Reply("\n".join(lines), "analyze")
 
     async def _coverage(self, found: Contributors) -> str:
@@ -57,9 +69,12 @@ class Analyst:
         if self._contract is None:
             return "Verification coverage: not available (NEAR is not configured)"
         try:
-            wallets = await self._contract.wallets_of(top)
+            async with asyncio.timeout(REST_SECONDS):
+                wallets = await self._contract.wallets_of(top)
         except RailError as error:
             return f"Verification coverage: not available ({error})"
+        except TimeoutError:
+            return "Verification coverage: not available (near: timed out)"
         verified = sum(login.lower() in wallets for login in top)
         skipped = f" ({found.bots} bot/system skipped)" if found.bots else ""
         link = invite_link(self._settings.web_base, found.repo)
@@ -70,9 +85,12 @@ class Analyst:
 
     async def _insight(self, found: Contributors) -> list[str]:
         try:
-            insight = await self._eigenai.explain(prompt(found))
+            async with asyncio.timeout(REST_SECONDS):
+                insight = await self._eigenai.explain(prompt(found))
         except RailError as error:
             return [f"AI insight: not available ({error})"]
+        except TimeoutError:
+            return ["AI insight: not available (eigenai: timed out)"]
         return _proved(insight)
 
 

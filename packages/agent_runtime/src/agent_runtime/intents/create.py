@@ -9,12 +9,12 @@ from agent_runtime.errors import Busy, RailError, RailUnknown, Refusal
 from agent_runtime.grammar import Create, Repo
 from agent_runtime.intents.analyze import left_out
 from agent_runtime.intents.coverage import invite_link, need_verification
+from agent_runtime.intents.worker import Worker, landed
 from agent_runtime.locks import NamedLocks
 from agent_runtime.near import contract as calls
 from agent_runtime.near.contract import Row, Split, SplitContract
-from agent_runtime.near.ledger import OPEN, Attempt, State
-from agent_runtime.near.sender import Sender
-from agent_runtime.near.transaction import Call
+from agent_runtime.near.ledger import Attempt, State
+from agent_runtime.people import People
 from agent_runtime.rails.github import Contributors, GitHub
 from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
@@ -26,14 +26,26 @@ class Splitter:
     """Answers `create`."""
 
     def __init__(
-        self, settings: Settings, github: GitHub, contract: SplitContract, sender: Sender
+        self,
+        settings: Settings,
+        github: GitHub,
+        contract: SplitContract,
+        worker: Worker,
+        people: People,
     ) -> None:
         self._settings = settings
         self._github = github
         self._contract = contract
-        self._sender = sender
+        self._worker = worker
+        self._people = people
         self._changing = NamedLocks()
-        self._registered = False
+
+    async def propose(self, asked: Create) -> list[Row] | Reply:
+        """The rows that a split would have now, or the answer that says why it has none."""
+        try:
+            return allocate(await self._github.contributors(asked.repo), asked.percents)
+        except (Refusal, RailError) as error:
+            return Reply(f"❌ Failed to create split: {error}", "create")
 
     async def create(self, asked: Create) -> Reply:
         """Bring the split on chain to what the contributors are; idempotent."""
@@ -41,6 +53,9 @@ class Splitter:
             found = await self._github.contributors(asked.repo)
             rows = allocate(found, asked.percents)
             verb, split = await self._as_wanted(found.repo, rows)
+            numbers = {person.login.lower(): person.id for person in found.people}
+            people = [(row.login, numbers[row.login.lower()]) for row in split.rows]
+            self._people.remember_split(found.repo.url, people)
             wallets = await self._contract.wallets_of([row.login for row in split.rows])
         except Busy as busy:
             return Reply(f"🛑 Split not changed: {busy}", "create")
@@ -65,15 +80,17 @@ class Splitter:
             return verb, await self._read_back(repo, rows)
 
     async def _bring_about(self, repo: Repo, before: Split | None, rows: list[Row]) -> str:
-        await self._register()
+        await self._worker.register()
         if before is not None:
             await self._update(repo, before.id, rows)
             return "updated" if before.rows else "created"
         owner = f"split:{repo.url}"
-        attempt = await self._submit(owner, calls.create_split(repo.url, self._sender.account))
+        attempt = await self._worker.submit(
+            owner, calls.create_split(repo.url, self._worker.account)
+        )
         if attempt.state is State.REVERTED and ALREADY_EXISTS in attempt.detail:
             return await self._go_on_from_another(repo, attempt, rows)
-        split_id = calls.split_id_of(_landed(attempt, "create_split"))
+        split_id = calls.split_id_of(landed(attempt, "create_split"))
         await self._update(repo, split_id, rows)
         return "created"
 
@@ -92,21 +109,7 @@ class Splitter:
 
     async def _update(self, repo: Repo, split_id: str, rows: list[Row]) -> None:
         call = calls.update_split(split_id, rows)
-        _landed(await self._submit(f"split:{repo.url}", call), call.method)
-
-    async def _register(self) -> None:
-        """See that our account may change splits; the contract never takes that right away."""
-        account, settings = self._sender.account, self._settings
-        async with self._changing.alone("worker"):
-            if not self._registered and not await self._contract.is_worker(account):
-                call = calls.register_worker(
-                    settings.worker_code_hash, settings.worker_quote, settings.worker_endorsements
-                )
-                _landed(await self._submit("worker", call), call.method)
-            self._registered = True
-
-    async def _submit(self, owner: str, call: Call) -> Attempt:
-        return await self._sender.submit(owner, self._contract.account, [call])
+        landed(await self._worker.submit(f"split:{repo.url}", call), call.method)
 
     async def _read_back(self, repo: Repo, rows: list[Row]) -> Split:
         split = await self._contract.split_of(repo.url)
@@ -154,18 +157,6 @@ def allocate(found: Contributors, percents: tuple[int, ...]) -> list[Row]:
         Row(person.login, percent * ONE_PERCENT)
         for person, percent in zip(people, percents, strict=False)
     ]
-
-
-def _landed(attempt: Attempt, method: str) -> str:
-    """What a call returned.
-
-    Raises:
-        Refusal: it failed, or its outcome is not known yet.
-    """
-    if attempt.state is State.LANDED:
-        return attempt.detail
-    word = "outcome unknown" if attempt.state in OPEN else "failed"
-    raise Refusal(f"{method} {word}: {attempt.detail} (transaction {attempt.tx_hash})")
 
 
 def _cut(found: Contributors) -> list[str]:

@@ -8,16 +8,19 @@ transaction's hash and by nothing else.
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from agent_runtime import amounts
+from agent_runtime.claims import Claims
 from agent_runtime.errors import Busy, RailError, Refusal
 from agent_runtime.flight import Flight
 from agent_runtime.grammar import Pay
 from agent_runtime.intents import paytexts
-from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan, sort_rows
+from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan
+from agent_runtime.intents.screen import Screen
+from agent_runtime.limits import Limits
 from agent_runtime.near.contract import SplitContract
 from agent_runtime.near.evidence import Evidence
 from agent_runtime.near.ledger import Attempt, State, TransactionLedger
@@ -50,6 +53,9 @@ class Payer:
         sender: Sender,
         payments: PaymentLedger,
         transactions: TransactionLedger,
+        screen: Screen,
+        limits: Limits,
+        claims: Claims,
     ) -> None:
         self._settings = settings
         self._rpc = rpc
@@ -57,6 +63,9 @@ class Payer:
         self._sender = sender
         self._payments = payments
         self._transactions = transactions
+        self._screen = screen
+        self._limits = limits
+        self._claims = claims
         self._in_flight: set[str] = set()
         self._joined: Flight[Reply] = Flight()
         self._contracts: dict[str, TokenContract] = {}
@@ -91,11 +100,18 @@ class Payer:
 
     async def propose(self, asked: Pay) -> Plan | Reply:
         """What would be paid now, with nothing stored; or the answer that says why nothing is."""
+        return await self._proposed(self._decide(asked))
+
+    async def propose_owed(self, plan: Plan) -> Plan | Reply:
+        """The same for a plan whose shares are decided already; the chain may still say no."""
+        return await self._proposed(self._checked(plan))
+
+    async def _proposed(self, deciding: Awaitable[Plan]) -> Plan | Reply:
         try:
             async with asyncio.timeout(DECIDE_SECONDS):
-                return await self._decide(asked)
+                return await deciding
         except PolicyBlock as block:
-            return Reply(f"🛑 Policy blocked pay: {block}", "pay")
+            return Reply(block.answer, "pay")
         except Refusal as refusal:
             return Reply(paytexts.refused(str(refusal)), "pay")
         except RailError as error:
@@ -117,6 +133,10 @@ class Payer:
             sqlite3.IntegrityError: this id is stored already.
         """
         leg = _leg_of(plan, self._settings.ft_contracts[plan.token].contract)
+        try:
+            self._limits.check(plan)  # once more: nothing comes between this and the storing
+        except PolicyBlock as block:
+            return Reply(block.answer, "pay")
         payment = self._payments.plan(payment_id, author, plan, [leg], origin)
         return await self._make(payment, leg)
 
@@ -152,6 +172,8 @@ class Payer:
             token = Token(payment.plan.token, leg.contract, payment.plan.decimals)
             async with asyncio.timeout(DECIDE_SECONDS):
                 await self._check_chain(payment.plan, token)
+            self._limits.check(payment.plan)
+            self._claims.check_still_of(payment.id)
             payment = self._payments.reopen(payment)
             return paytexts.reply(await self._send(payment, leg))
         except PolicyBlock as block:
@@ -199,8 +221,13 @@ class Payer:
         if split is None:
             raise Refusal(f"No split found for {asked.repo.url}")
         wallets = await self._contract.wallets_of([row.login for row in split.rows])
-        plan = make_plan(asked, token, units, split, sort_rows(split, wallets))
-        await self._check_chain(plan, token)
+        found = await self._screen.sort(asked.repo.url, split, wallets)
+        plan = make_plan(asked, token, units, split, found)
+        return await self._checked(plan)
+
+    async def _checked(self, plan: Plan) -> Plan:
+        self._limits.check(plan)
+        await self._check_chain(plan, self._settings.ft_contracts[plan.token])
         return plan
 
     async def _check_chain(self, plan: Plan, token: Token) -> None:

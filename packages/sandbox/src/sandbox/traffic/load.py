@@ -7,6 +7,7 @@ exactly what these clients are there to find.
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ class Load:
         else:
             path, who = "/process", {"author": message.conversation, "type": "web"}
         headers = {"content-type": "application/json", "x-agent-api-key": self._plan.key}
+        if asked.intent == "pay":  # who names no payment gets a plan instead
+            headers["idempotency-key"] = secrets.token_hex(16)
         body = json.dumps({"text": message.text, **who}).encode()
         try:
             async with asyncio.timeout(_SECONDS_MAX):

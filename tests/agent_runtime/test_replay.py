@@ -1,0 +1,103 @@
+"""What was asked can be asked again by who asked it; a payment is shown and never made again."""
+
+import json
+
+from agent_runtime.events import EventLog
+from agent_runtime.modes import Caller
+
+PAY = "pay 10 USDC to acme/widgets"
+
+
+async def event_of(plane, text, **more):
+    return (await plane.process(text, **more)).json()["eventId"]
+
+
+async def test_a_payment_is_replayed_as_its_stored_state_alone(rails, run_plane):
+    async with run_plane(rails.environ) as plane:
+        event = await event_of(plane, PAY, key="k1")
+        paid = await plane.say(PAY, key="k1")
+    before = len(rails.transactions())
+    rails.fault({"service": "near", "kind": "status", "status": 503})
+    async with run_plane(rails.environ) as plane:
+        text = await plane.say(f"replay {event}")
+        assert text.startswith(f"🔁 Replay of {event}: {PAY}\nNothing was paid again. ")
+        assert text.endswith(paid)
+        other = await plane.say(f"replay {event}", author="mallory")
+        assert other.startswith(f"No event {event} of yours")
+    assert len(rails.transactions()) == before
+
+
+async def test_a_refused_payment_and_an_approval_are_not_carried_out_by_a_replay(plane, rails):
+    refused = await event_of(plane, "pay 1 USDC to acme/no-app")
+    await plane.say("create acme/no-app")
+    assert (await plane.say(f"replay {refused}")).endswith("It made no payment.")
+    await plane.say("mode draft")
+    await plane.say(PAY)
+    approval = await event_of(plane, "approve plan-0000000000")
+    assert (await plane.say(f"replay {approval}")).endswith("It made no payment.")
+    usdc = rails.world.describe()["near"]["usdc"]
+    assert rails.transactions(usdc) == []
+
+
+async def test_what_only_reads_is_asked_again_and_orders_are_not(plane):
+    event = await event_of(plane, "show splits for acme/widgets")
+    text = await plane.say(f"replay {event}")
+    assert text.startswith(
+        f"🔁 Replay of {event}: show splits for acme/widgets\n📜 Split ID: split-"
+    )
+    for order in ("mode draft", f"replay {event}", "make me a sandwich"):
+        event = await event_of(plane, order)
+        assert "is not replayed" in await plane.say(f"replay {event}")
+
+
+async def test_the_log_says_what_happened_in_the_words_of_the_contract(plane, tmp_path):
+    await plane.say("mode draft")
+    await plane.say(PAY)
+    await plane.say("cancel")
+    await plane.say("pay 251 USDC to acme/widgets")
+    lines = (tmp_path / "logs" / "agent-events.ndjson").read_text("utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    assert {"timestamp", "eventId", "type"} <= set(found[0])
+    assert {line["type"] for line in found} == {
+        "message_received",
+        "intent_executed",
+        "mode_changed",
+        "plan_created",
+        "plan_cancelled",
+        "policy_block",
+    }
+
+
+def test_commands_are_found_again_after_a_restart_and_half_a_line_hides_none(tmp_path):
+    log = EventLog(str(tmp_path))
+    kept = log.record("message_received", channel="web", author="a", text="analyze o/r")
+    log.record("intent_executed", of=kept, intent="pay", paymentId="pay-1")
+    with log.file.open("a") as file:
+        file.write('{"type": "message_rec')
+    found = EventLog(str(tmp_path)).command(kept)
+    assert (found.caller, found.text, found.payment_id) == (
+        Caller("web", "a"),
+        "analyze o/r",
+        "pay-1",
+    )
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer(tmp_path):
+    (tmp_path / "in-the-way").write_text("")
+    log = EventLog(str(tmp_path / "in-the-way"))
+    event = log.record("message_received", channel="web", author="a", text="help")
+    assert log.command(event).text == "help"
+
+
+def test_a_full_log_makes_room_and_old_commands_are_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr("agent_runtime.events.FILE_BYTES_MAX", 1_000)
+    monkeypatch.setattr("agent_runtime.events.KEPT_MAX", 5)
+    log = EventLog(str(tmp_path))
+    ids = [
+        log.record("message_received", channel="web", author="a", text=f"pending u{n}")
+        for n in range(20)
+    ]
+    again = EventLog(str(tmp_path))
+    assert [log.command(i) is not None for i in ids] == [False] * 15 + [True] * 5
+    assert again.command(ids[-1]).text == "pending u19"
+    assert log.file.stat().st_size < 2_000
