@@ -1,5 +1,7 @@
 """The gateway and the runtime read one text alike, or the gateway is the more careful one."""
 
+from typing import get_args
+
 from hypothesis import example, given, settings
 
 from agent_runtime import grammar
@@ -12,6 +14,16 @@ MEANS = {
     grammar.Create: Intent.CREATE,
     grammar.Pay: Intent.PAY,
     grammar.Pending: Intent.PENDING,
+    grammar.VerifyRepo: Intent.VERIFY,
+    grammar.VerifyLogin: Intent.VERIFY,
+    grammar.Reputation: Intent.REPUTATION,
+    grammar.SetMode: Intent.MODE,
+    grammar.SetExperience: Intent.MODE,
+    grammar.Approve: Intent.PLAN,
+    grammar.Cancel: Intent.PLAN,
+    grammar.Replay: Intent.PLAN,
+    grammar.ShowSplit: Intent.HELP,
+    grammar.ShowSplits: Intent.HELP,
     grammar.Help: Intent.HELP,
 }
 
@@ -38,8 +50,12 @@ def test_over_any_text(text):
     assert careful(text)
 
 
-def test_the_leading_intents_are_read_alike():
-    """What a stage names a share for, both read as the same command in every example."""
+def test_every_form_of_the_gateway_is_read_alike():
+    """Whatever form the gateway knows, the runtime answers, and as the same intent."""
     for form in forms():
-        if form.intent in {Intent.ANALYZE, Intent.CREATE, Intent.PAY}:
-            assert MEANS[type(grammar.read(form.example))] is form.intent
+        assert MEANS[type(grammar.read(form.example))] is form.intent, form.name
+
+
+def test_every_request_of_the_runtime_is_in_this_table():
+    """A request that is added without a meaning here would escape the tests above."""
+    assert set(MEANS) == set(get_args(grammar.Request)) - {grammar.Unclear}
