@@ -43,6 +43,7 @@ main()
 STORED = "after(ledger.TransactionLedger, 'store')"
 MARKED = "after(ledger.TransactionLedger, 'mark', lambda _, __, state, *___: state == 'sent')"
 SENT = "before(resolver.outcome, 'judge')"
+PROVEN = "after(ledger.TransactionLedger, 'finish')"
 FINAL = "before(resolver.Resolver, '_final')"
 
 
@@ -70,8 +71,8 @@ async def program(environ, code):
 
 @pytest.mark.parametrize(
     ("moment", "paid"),
-    [(STORED, False), (MARKED, True), (SENT, True), (FINAL, True)],
-    ids=["stored", "about to send", "sent", "final but not recorded"],
+    [(STORED, False), (MARKED, True), (SENT, True), (FINAL, True), (PROVEN, True)],
+    ids=["stored", "about to send", "sent", "final but not recorded", "recorded"],
 )
 async def test_killed_in_the_middle_of_a_payment_it_pays_once_or_says_that_nothing_was_sent(
     rails, moment, paid

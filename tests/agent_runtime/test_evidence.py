@@ -119,7 +119,7 @@ def attempt(state, tx_hash="HASH"):
 def test_a_payment_is_what_its_attempts_and_their_evidence_say(states, seen, expected):
     attempts = [attempt(state, str(n)) for n, state in enumerate(states)]
     told = {name: evidence(*receipts, tx_hash=name) for name, receipts in seen.items()}
-    assert settle("pay-1", "us.near", [LEG], attempts, told).state is expected
+    assert settle("pay-1", [LEG], attempts, told).state is expected
 
 
 async def test_a_paid_payment_has_its_evidence_on_disk(plane, rails):

@@ -1,16 +1,18 @@
 """When a transaction may be called dead: only on the word of those who can know it."""
 
+import asyncio
 import sqlite3
 from dataclasses import dataclass, field
 
 import pytest
 from nacl.signing import SigningKey
 
-from agent_runtime.near import death, resolver
+from agent_runtime.near import death, resolver, sender
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver
 from agent_runtime.near.rpc import Block, RpcError
+from agent_runtime.near.sender import Sender
 from agent_runtime.near.transaction import Signed
 
 SIGNED_AT = 1_000_000
@@ -50,11 +52,12 @@ class Providers:
     archival: tuple[str, ...] = ()
     knowing: tuple[str, ...] = ()
     blocks: dict[str, int] = field(default_factory=lambda: {"B": SIGNED_AT})
-    sent: list[str] = field(default_factory=list)
+    gone: bool = False
+    sent: list[tuple[str, str]] = field(default_factory=list)
 
     async def call(self, node, method, params, deadline_seconds):
         if method == "send_tx":
-            self.sent.append(params["signed_tx_base64"])
+            self.sent.append((node, params["signed_tx_base64"]))
         elif node in self.knowing:
             return OUTCOME
         raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
@@ -68,6 +71,8 @@ class Providers:
         return self.blocks[block_hash]
 
     async def key_nonce(self, account, public_key, node=None):
+        if self.gone:
+            raise RpcError("UNKNOWN_ACCESS_KEY", "", "UNKNOWN_ACCESS_KEY")
         return self.nonce
 
 
@@ -147,3 +152,55 @@ async def test_one_provider_proves_nothing_but_one_with_an_archival_beside_it_do
     same = Providers(**alone, archival=("first",))
     assert (await end(same, ledger)).state is State.UNKNOWN
     assert (await end(Providers(**alone, archival=("old",)), ledger)).state is State.DEAD
+
+
+@pytest.mark.parametrize(
+    ("height", "state"), [(SIGNED_AT, State.UNKNOWN), (SIGNED_AT + 1, State.DEAD)]
+)
+async def test_a_key_that_is_gone_can_execute_nothing_if_the_provider_is_past_the_signing(
+    ledger, height, state
+):
+    assert (await end(Providers(height=height, gone=True), ledger)).state is state
+
+
+async def test_the_same_bytes_are_sent_again_to_one_provider_after_the_other(ledger):
+    asked = Providers()
+    await end(asked, ledger)
+    assert [node for node, _ in asked.sent[:2]] == ["first", "second"]
+    assert len({raw for _, raw in asked.sent}) == 1
+
+
+def many(ledger, count):
+    for n in range(count):
+        new = NewAttempt(f"pay-{n}", "ft_transfer", "a.near", KEY.text, 100 + n, "B", SIGNED_AT)
+        ledger.mark(ledger.store(new, Signed(f"HASH{n}", b"bytes")).tx_hash, State.SENT)
+
+
+async def test_what_an_earlier_key_left_open_is_settled_too(ledger):
+    later = SigningKey(b"\x02" * 32)
+    out = Sender(
+        Providers(knowing=("first",)), ledger, "a.near", Key(bytes(later.verify_key), later)
+    )
+    assert await out.settle_all() == []
+    assert ledger.get("HASH").state is State.LANDED
+    assert ledger.evidence("HASH").block_height == SIGNED_AT
+
+
+async def test_settling_takes_a_bounded_time_however_much_is_open(ledger, monkeypatch):
+    class Deaf(Providers):
+        busy = most = 0
+
+        async def call(self, node, method, params, deadline_seconds):
+            Deaf.busy += 1
+            Deaf.most = max(Deaf.most, Deaf.busy)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                Deaf.busy -= 1
+
+    monkeypatch.setattr(sender, "SETTLE_SECONDS", 0.1)
+    many(ledger, 40)
+    async with asyncio.timeout(5):
+        left = await Sender(Deaf(), ledger, "a.near", KEY).settle_all()
+    assert len(left) == 41
+    assert Deaf.most == sender.SETTLED_AT_ONCE

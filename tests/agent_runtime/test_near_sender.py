@@ -52,6 +52,9 @@ class JustInTime:
     async def final_block(self, node=None):
         return Block("B", 101)
 
+    async def height_of(self, block_hash, node=None):
+        return 100
+
     async def key_nonce(self, account, public_key, node=None):
         return 7
 

@@ -149,4 +149,6 @@ async def test_the_same_words_join_a_payment_that_is_unknown_also_after_a_restar
     ],
 )
 def test_an_origin_does_not_depend_on_how_a_payment_is_spelled(amount, repo, same):
-    assert (origin_of("web", "a", Pay(repo, amount, "USDC")) == origin_of("web", "a", ASKED)) is same
+    assert (
+        origin_of("web", "a", Pay(repo, amount, "USDC")) == origin_of("web", "a", ASKED)
+    ) is same

@@ -28,7 +28,6 @@ class Settled:
 
 def settle(
     payment_id: str,
-    account: str,
     legs: Sequence[Leg],
     attempts: Sequence[Attempt],
     evidence: Mapping[str, Evidence],
@@ -37,7 +36,6 @@ def settle(
 
     Args:
         payment_id: the memo of its transfers.
-        account: who pays.
         legs: what was to be signed; one.
         attempts: its transactions, oldest first.
         evidence: by hash, of those that ended on chain.
@@ -57,7 +55,9 @@ def settle(
         if found is None or leg is None:
             detail = f"no evidence of transaction {one.tx_hash} is stored"
             return Settled(PaymentState.UNKNOWN, one.tx_hash, detail)
-        match = compare(Expected(leg.contract, account, payment_id, leg.transfers), found)
+        match = compare(
+            Expected(leg.contract, found.report.signer, payment_id, leg.transfers), found
+        )
         if match is not Match.NONE or one.state is State.LANDED:
             moved.append((one, match))
     if not moved:

@@ -286,7 +286,7 @@ class Payer:
         """Bring a payment to what its transactions and their evidence say."""
         attempts = self._transactions.of(payment.id)
         legs, evidence = self._payments.legs(payment.id), self._evidence(attempts)
-        found = settle(payment.id, self._sender.account, legs, attempts, evidence)
+        found = settle(payment.id, legs, attempts, evidence)
         return self._payments.end(payment, found.state, found.tx_hash, found.detail)
 
     def _evidence(self, attempts: Sequence[Attempt]) -> dict[str, Evidence]:

@@ -142,7 +142,12 @@ class Witnesses:
         if height > attempt.block_height + VALIDITY_BLOCKS:
             proof = f"expired: signed at {attempt.block_height}, now final at {height}"
             return _Past(proof, height)
-        nonce = await self._rpc.key_nonce(self._account, self._public_key, node)
+        try:
+            nonce = await self._rpc.key_nonce(self._account, self._public_key, node)
+        except RpcError as error:
+            if error.name == "UNKNOWN_ACCESS_KEY" and height > attempt.block_height:
+                return _Past("its key was taken off the account", height)
+            raise
         if nonce > attempt.nonce:
             return _Past(f"overtaken: the key's final nonce is {nonce}", height)
         # A final nonce equal to ours proves nothing: our own bytes may be what used it. Unless we

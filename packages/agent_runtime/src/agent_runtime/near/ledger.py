@@ -212,6 +212,27 @@ class TransactionLedger:
             public_key,
         )
 
+    def signed_by(self, tx_hash: str) -> tuple[str, str]:
+        """The account and the public key that signed a stored transaction.
+
+        Raises:
+            LookupError: it is not stored.
+        """
+        row = self._db.execute(
+            "SELECT signer, public_key FROM transactions WHERE tx_hash=?", (tx_hash,)
+        ).fetchone()
+        if row is None:
+            raise LookupError(f"transaction {tx_hash} is not stored")
+        return row[0], row[1]
+
+    def open_keys(self) -> list[str]:
+        """Every public key with an open transaction, earlier keys too."""
+        rows = self._db.execute(
+            "SELECT DISTINCT public_key FROM transactions"
+            " WHERE fences='' AND state IN ('signed','sent','unknown')"
+        )
+        return [row[0] for row in rows]
+
     def highest_nonce(self, public_key: str) -> int:
         """The highest nonce ever stored for a key; 0 for none."""
         row = self._db.execute(

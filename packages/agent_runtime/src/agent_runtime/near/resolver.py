@@ -8,6 +8,7 @@ Rules
 
 import asyncio
 import base64
+import itertools
 from dataclasses import dataclass, replace
 
 from agent_runtime.errors import RailError, RailUnknown
@@ -50,9 +51,12 @@ class Resolver:
         self._account = account
         self._public_key = public_key
         self._witnesses = Witnesses(rpc, account, public_key)
+        self._next_node = itertools.cycle(rpc.nodes)
 
-    async def broadcast(self, attempt: Attempt, level: str, seconds: float) -> outcome.Outcome:
-        """Send the stored bytes to the first provider and wait until they are at `level`.
+    async def broadcast(
+        self, attempt: Attempt, level: str, seconds: float, node: str = ""
+    ) -> outcome.Outcome:
+        """Send the stored bytes to one provider, the first one unless named, and wait for `level`.
 
         Raises:
             RpcError: the node refused them.
@@ -60,7 +64,7 @@ class Resolver:
         """
         encoded = base64.b64encode(attempt.raw).decode()
         params = {"signed_tx_base64": encoded, "wait_until": level}
-        result = await self._rpc.call(self._rpc.nodes[0], "send_tx", params, seconds)
+        result = await self._rpc.call(node or self._rpc.nodes[0], "send_tx", params, seconds)
         return outcome.judge(result, attempt.tx_hash)
 
     async def follow(self, attempt: Attempt, seconds: float) -> Sight:
@@ -182,10 +186,10 @@ class Resolver:
             return self.record(attempt, outcome.Open(error.said))
 
     async def _send_again(self, attempt: Attempt) -> Sight:
-        """The same bytes once more: they land, or nobody has them still."""
-        node = self._rpc.nodes[0]
+        """The same bytes once more, to the next provider: they land, or nobody has them still."""
+        node = next(self._next_node)
         try:
-            found = await self.broadcast(attempt, "FINAL", death.LOOK_SECONDS)
+            found = await self.broadcast(attempt, "FINAL", death.LOOK_SECONDS, node)
         except RailError as error:
             found = outcome.Open(error.said)
         sight = self.record(attempt, found, node)

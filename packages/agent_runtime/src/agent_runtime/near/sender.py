@@ -31,6 +31,7 @@ LOCK_SECONDS = 8.0
 CLEAR_SECONDS = 3.0
 BLOCK_FRESH_SECONDS = 5.0
 FOLLOWED_MAX = 16
+HEIGHT_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
 SETTLED_AT_ONCE = 8
 
@@ -91,7 +92,10 @@ class Sender:
         """Look for the end of a stored transaction; never signs anything."""
         async with self._lock:
             attempt = self._ledger.get(tx_hash)
-            return (await self._resolver.resolve(attempt, RESOLVE_SECONDS)).attempt
+            resolver = self._resolver_of(*self._ledger.signed_by(tx_hash))
+            found = (await resolver.resolve(attempt, RESOLVE_SECONDS)).attempt
+            await self._add_height(tx_hash)
+            return found
 
     async def settle_all(self) -> list[Attempt]:
         """Look for the end of every open transaction, side by side; those still open afterwards.
@@ -105,17 +109,20 @@ class Sender:
                     await self._settle_round()
             except TimeoutError:
                 logger().warning("settling_cut_short", seconds=SETTLE_SECONDS)
-            return self._unfollowed()
+            return self._all_unfollowed()
 
     async def _settle_round(self) -> None:
         places = asyncio.Semaphore(SETTLED_AT_ONCE)
 
         async def look(attempt: Attempt) -> Sight:
+            resolver = self._resolver_of(*self._ledger.signed_by(attempt.tx_hash))
             async with places:
-                return await self._resolver.resolve(attempt, RESOLVE_SECONDS)
+                return await resolver.resolve(attempt, RESOLVE_SECONDS)
 
-        for sight in await asyncio.gather(*(look(attempt) for attempt in self._unfollowed())):
-            if self._fencer.is_due(sight):
+        found = await asyncio.gather(*(look(attempt) for attempt in self._all_unfollowed()))
+        for sight in found:
+            ours = self._ledger.signed_by(sight.attempt.tx_hash) == (self.account, self._public_key)
+            if ours and self._fencer.is_due(sight):  # only the key that signed can fence
                 await self._fence(sight.attempt)
         for seen in self._ledger.without_height():
             await self._add_height(seen.report.tx_hash)
@@ -133,13 +140,26 @@ class Sender:
         if seen is None or seen.block_height is not None:
             return
         try:
-            self._ledger.add_height(seen, await self._rpc.height_of(seen.report.block_hash))
-        except RailError as error:
-            logger().info("block_height_not_told", tx=tx_hash, said=error.said)
+            async with asyncio.timeout(HEIGHT_SECONDS):
+                height = await self._rpc.height_of(seen.report.block_hash)
+        except (RailError, TimeoutError) as error:
+            logger().info("block_height_not_told", tx=tx_hash, said=str(error) or "timed out")
+        else:
+            self._ledger.add_height(seen, height)
 
     def _unfollowed(self) -> list[Attempt]:
         found = self._ledger.open(self._public_key)
         return [attempt for attempt in found if attempt.tx_hash not in self._followed]
+
+    def _all_unfollowed(self) -> list[Attempt]:
+        """Those of earlier keys too: a key that was replaced may have left something open."""
+        found = [one for key in self._ledger.open_keys() for one in self._ledger.open(key)]
+        return [attempt for attempt in found if attempt.tx_hash not in self._followed]
+
+    def _resolver_of(self, account: str, public_key: str) -> Resolver:
+        if (account, public_key) == (self.account, self._public_key):
+            return self._resolver
+        return Resolver(self._rpc, self._ledger, account, public_key)
 
     async def _clear_the_way(self) -> None:
         for earlier in self._unfollowed():
@@ -165,7 +185,9 @@ class Sender:
         return Draft(self.account, receiver, nonce, block.hash, actions)
 
     def _store(self, owner: str, leg: int, draft: Draft, height: int) -> Attempt:
-        purpose = ",".join(sorted({getattr(one, "method", type(one).__name__.lower()) for one in draft.actions}))
+        purpose = ",".join(
+            sorted({getattr(one, "method", type(one).__name__.lower()) for one in draft.actions})
+        )
         new = NewAttempt(
             owner,
             purpose,
