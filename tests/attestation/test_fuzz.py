@@ -16,6 +16,7 @@ from cutover.attestation.eventlog import parse_event_log, read_facts
 from cutover.attestation.keychain import parse_keys
 from cutover.attestation.policy_file import lint_policy
 from cutover.attestation.quote import parse_quote
+from cutover.attestation.record import decode
 from cutover.attestation.statement import parse_statement
 from cutover.attestation.strict import MalformedError, canonical_json, hex_bytes, read_json
 from cutover.attestation.verifier import verify
@@ -42,6 +43,7 @@ PARSERS = (
     parse_statement,
     parse_bundle,
     parse_collateral,
+    decode,
     lambda raw: read_json(raw, "fuzz"),
     lambda raw: parse_keys(read_json(raw, "keys")),
     lambda raw: read_yaml(raw.decode("utf-8", "surrogateescape")),
