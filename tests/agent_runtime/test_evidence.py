@@ -151,6 +151,7 @@ async def test_a_success_that_moved_something_else_is_for_a_person_and_never_tri
     count = len(rails.transactions())
     assert await plane.say("pay 10 USDC to acme/widgets", key="k1") == text
     assert plane.service.payer.adopt_all() == []
+    assert plane.service.payer._limits.spent("USDC") == 10_000_000
     assert len(rails.transactions()) == count
 
 

@@ -17,6 +17,7 @@ _REPO = re.compile(
 )
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:\*\.)?[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
 _PURPOSE = re.compile(r"(?!none\Z)[a-z0-9-]{1,32}")
+_HEADER = re.compile(r" *[\x21-\x7e][\x20-\x7e]*")
 PURPOSES_MAX = 8
 _DECIMALS = {"NEAR": 24, "USDC": 6, "USDT": 6}
 _USDC = {
@@ -142,6 +143,18 @@ def url(given: str) -> str:
 def urls(given: str) -> tuple[str, ...]:
     """Addresses, comma separated; one that is named twice is still one provider."""
     return tuple(dict.fromkeys(url(part) for part in _parts(given)))
+
+
+def rpc_headers(given: str) -> dict[str, tuple[str, str]]:
+    """`host=Header: value`, separated by semicolons, by host (with its port if it names one)."""
+    found = {}
+    for part in (part.strip() for part in given.split(";") if part.strip()):
+        host, _, header = part.partition("=")
+        name, _, value = header.partition(":")
+        if not host or not re.fullmatch(r"[A-Za-z0-9-]+", name) or not _HEADER.fullmatch(value):
+            raise ValueError("not a list of headers; expected host=Header: value; ...")
+        found[host] = (name, value.strip())
+    return found
 
 
 def upper_names(given: str) -> tuple[str, ...]:

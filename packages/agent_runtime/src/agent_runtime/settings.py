@@ -7,6 +7,7 @@ README is checked against this file and a start with bad values names every one 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent_runtime import parsing
 from agent_runtime.errors import SettingsError
@@ -168,6 +169,13 @@ class Settings:
         "",
         parsing.urls,
     )
+    near_headers: dict[str, tuple[str, str]] = env(  # noqa: RUF009 - `env` gives a field, no value
+        "NEAR_RPC_HEADERS",
+        "a header, an API key for instance, by provider: `host=Header: value`, `;` between them",
+        "",
+        parsing.rpc_headers,
+        secret=True,
+    )
     near_account: str = env("NEAR_ACCOUNT_ID", "account that signs", "", parsing.near_account)
     near_key: str = env(
         "NEAR_PRIVATE_KEY", "its key, `ed25519:<base58>`", "", parsing.near_key, secret=True
@@ -314,6 +322,9 @@ def _contradictions(settings: Settings) -> list[str]:
     faults = []
     if settings.production and not settings.api_key:
         faults.append("AGENT_SERVER_API_KEY: unset, but AGENT_MODE is production; set a key")
+    hosts = {urlsplit(node).netloc for node in (*settings.near_nodes, *settings.near_archival)}
+    if not settings.near_headers.keys() <= hosts:
+        faults.append("NEAR_RPC_HEADERS: a host is no provider; name those of the provider URLs")
     if bool(settings.near_account) != bool(settings.near_key):
         faults.append("NEAR_ACCOUNT_ID and NEAR_PRIVATE_KEY: only one is set; set both or none")
     if bool(settings.eigenai_address) != bool(settings.eigenai_key):

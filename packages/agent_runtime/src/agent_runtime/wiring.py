@@ -84,7 +84,7 @@ def build(settings: Settings) -> Service:
     _check_grant_wallet(settings)
     db = _store(settings)
     client = wire.new_client()
-    rpc = Rpc(client, settings.near_nodes, settings.near_archival)
+    rpc = Rpc(client, settings.near_nodes, settings.near_archival, settings.near_headers)
     github, eigenai = _github(client, settings), EigenAi(client, settings)
     agent = find_agent(settings.dstack_endpoint, needed=settings.attested)
     tee = TeeWatch(agent)

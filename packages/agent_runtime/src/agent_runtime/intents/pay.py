@@ -177,7 +177,7 @@ class Payer:
             payment = self._payments.reopen(payment)
             return paytexts.reply(await self._send(payment, leg))
         except PolicyBlock as block:
-            return Reply(f"🛑 Policy blocked pay: {block}", "pay", payment_id)
+            return Reply(block.answer, "pay", payment_id)
         except (Refusal, RailError) as error:
             return Reply(paytexts.refused(f"{error}; payment id {payment_id}"), "pay", payment_id)
         except TimeoutError:

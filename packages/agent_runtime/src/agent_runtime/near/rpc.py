@@ -7,8 +7,10 @@ the caller. Nothing here signs, retries a transaction, or decides about money.
 import base64
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent_runtime import wire
 from agent_runtime.connections import Connections
@@ -61,11 +63,20 @@ class Rpc:
     """
 
     def __init__(
-        self, client: Connections, nodes: tuple[str, ...], archival: tuple[str, ...] = ()
+        self,
+        client: Connections,
+        nodes: tuple[str, ...],
+        archival: tuple[str, ...] = (),
+        headers: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         self._client = client
         self.nodes = nodes
         self.archival = archival
+        self._headers = {
+            node: dict([pair])
+            for node in (*nodes, *archival)
+            if (pair := (headers or {}).get(urlsplit(node).netloc))
+        }
         self._ids = itertools.count(1)
 
     async def call(self, node: str, method: str, params: Any, deadline_seconds: float) -> Any:
@@ -84,7 +95,7 @@ class Rpc:
             "POST",
             node,
             deadline_seconds=deadline_seconds,
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", **self._headers.get(node, {})},
             content=content,
         )
         body = answer.json()
