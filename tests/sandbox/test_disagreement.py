@@ -228,3 +228,14 @@ async def test_views_that_mean_nothing_and_orders_that_cannot_be_are_refused(sti
     shown = (await still.control("GET", "/near/providers")).json()
     assert VIEWS.validate_python(shown)["slow"].lag == 3
     assert (await still.control("DELETE", "/near/providers")).json() == {}
+
+
+async def test_an_archive_knows_a_block_of_many_heights_ago(still):
+    raw = await pay(still)
+    old = (await still.rpc("block", {"finality": "final"})).json()["result"]["header"]
+    await blocks(still, 4)
+    for _ in range(5):
+        await blocks(still, 1, skip=86_401)
+    asked = (await still.rpc("block", {"block_id": old["hash"]})).json()["result"]["header"]
+    assert asked["height"] == old["height"]
+    assert await look(still, raw) == "FINAL"

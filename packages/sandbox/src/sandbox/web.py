@@ -120,7 +120,7 @@ def cut(scope: Scope, *, hard: bool) -> None:
         transport.close()
         return
     raw = transport.get_extra_info("socket")
-    if raw is not None:
+    if raw is not None and not transport.is_closing():  # the peer may have left first
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 

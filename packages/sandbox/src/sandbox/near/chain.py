@@ -26,6 +26,7 @@ from sandbox.near.validity import InvalidTxError, check, gas_burnt, total_deposi
 from sandbox.near.view import View
 
 FIRST_HEIGHT: Final = 180_000_000
+BLOCKS_MAX: Final = 100_000
 RECORDS_MAX: Final = 200_000
 ADVANCE_MAX: Final = 200_000
 T = TypeVar("T")
@@ -267,10 +268,9 @@ class Chain:
         )
 
     def _forget(self) -> None:
-        """Keep memory bounded: blocks older than any valid transaction, the oldest records."""
-        oldest = self.head.height - state.VALIDITY_BLOCKS - 1000
-        while (first := next(iter(self._blocks))) < oldest:
-            self._heights.pop(self._blocks.pop(first).digest)
+        """Keep memory bounded: the oldest blocks and records go. Views forget much earlier."""
+        while len(self._blocks) > BLOCKS_MAX:
+            self._heights.pop(self._blocks.pop(next(iter(self._blocks))).digest)
         while len(self.records) > RECORDS_MAX:
             tx_hash = next(iter(self.records))
             self.records.pop(tx_hash)
