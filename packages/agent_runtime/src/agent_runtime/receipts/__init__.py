@@ -1,0 +1,1 @@
+"""Receipts: what became of a payment, for whoever was handed its address."""

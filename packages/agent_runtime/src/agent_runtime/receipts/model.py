@@ -1,0 +1,98 @@
+"""A receipt as JSON: a payment's document, without what is nobody's business, and its stamp. Pure.
+
+Amounts are decimal texts, exact, and in the token's smallest unit where the name says `units`.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from agent_runtime.payments import PaymentState
+from agent_runtime.receipts.book import Stamp
+
+SAID = {
+    PaymentState.PAID: "Paid: the transaction is final, and moved what was planned, to the unit.",
+    PaymentState.PLANNED: "Not known yet. Do not pay again: this page tells the end once there is"
+    " one.",
+    PaymentState.UNKNOWN: "Not known yet. Do not pay again: this page tells the end once there is"
+    " one.",
+    PaymentState.FAILED: "Failed: nothing moved.",
+    PaymentState.DECLINED: "Not made: nothing was signed.",
+    PaymentState.REVIEW: "Partly or otherwise made: what moved is not what was planned. A person"
+    " must look; do not pay again.",
+}
+NO_CLAIM = "The plane showed no TEE when this receipt was written."
+CLAIM = (
+    "When this receipt was written, the plane's guest agent had just quoted bytes that the plane"
+    " had drawn, under the names given here. The plane did not verify that quote and cannot: a"
+    " verdict is what a verifier concludes from evidence that it asked for itself."
+)
+
+
+def receipt(stamp: Stamp, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole receipt.
+
+    Args:
+        stamp: who wrote it, and when.
+        document: of the payment, as `payment_document` makes it.
+    """
+    state = PaymentState(document["state"])
+    return {
+        "receipt": stamp.id,
+        "payment": stamp.payment_id,
+        "state": state.value,
+        "settled": document["settled"],
+        "said": SAID[state],
+        "detail": document["detail"],
+        **{name: document[name] for name in _TAKEN},
+        "attempts": [_attempt(one) for leg in document["legs"] for one in leg["attempts"]],
+        "proof": _proof(document),
+        "plane": {"name": stamp.plane, "build": stamp.build},
+        "attestation": _attestation(stamp),
+        "writtenAt": _time(stamp.written_at),
+    }
+
+
+_TAKEN = (
+    "repository",
+    "split",
+    "token",
+    "asked",
+    "total",
+    "paid",
+    "owed",
+    "flags",
+    "transaction",
+    "createdAt",
+    "updatedAt",
+)
+
+
+def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
+    return {"hash": attempt["transaction"], "state": attempt["state"]}
+
+
+def _proof(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The evidence of the transaction that the payment names; None while it names none."""
+    for leg in document["legs"]:
+        for attempt in leg["attempts"]:
+            if document["transaction"] is None or attempt["evidence"] is None:
+                continue
+            if attempt["transaction"] == document["transaction"]:
+                return dict(attempt["evidence"])
+    return None
+
+
+def _attestation(stamp: Stamp) -> dict[str, Any]:
+    guest = stamp.guest
+    return {
+        "teeWallet": "mock" if guest is None else "tee",
+        "appId": guest.app_id if guest else "",
+        "instanceId": guest.instance_id if guest else "",
+        "verified": False,  # nobody here can
+        "said": NO_CLAIM if guest is None else CLAIM,
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
