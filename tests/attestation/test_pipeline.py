@@ -49,6 +49,22 @@ def test_a_good_plane_is_verified_and_marked():
     assert observation("phala", found, NOW * 1000 - 1500).lasts_ms == seen.lasts_ms
 
 
+def test_what_is_journaled_says_first_who_proved_itself():
+    """Platform, app, compose and key in a line; a warning that has a mark is not repeated."""
+    found = judge(rules=policy(source="first_use"))
+    seen = observation("phala", found, NOW * 1000)
+    (said,) = seen.reasons
+    assert said.startswith("platform UpToDate, app ")
+    for part in (found.app_id, found.compose_hash, TLS_SPKI.hex()):
+        assert part[:16] in said
+    old = judge(papers=collateral(standard={"status": "OutOfDate"}))
+    words = observation("phala", old, NOW * 1000).reasons
+    assert words[0].startswith("platform OutOfDate")
+    assert any(word.startswith("tcb: degraded") for word in words)
+    other = judge(circumstances=asked(peer_spki=bytes(32)))
+    assert all("platform" not in word for word in observation("phala", other, NOW * 1000).reasons)
+
+
 def test_only_a_key_that_proved_itself_is_named():
     """Evidence for another endpoint's key, or under no signature, names none and lasts no time."""
     other = judge(circumstances=asked(peer_spki=bytes(32)))

@@ -72,6 +72,13 @@ NOTHING: Final = {
 """What a look amounts to that brought no bundle, by its code."""
 
 
+_MARKED: Final = frozenset({(Step.ROOT, "test_root"), (Step.MEASUREMENTS, "first_use")})
+"""Warnings that `Verification.marks` has a word for."""
+
+_SHOWN: Final = 16
+"""Hex digits of a digest that tell it from others; the kept evidence has all of them."""
+
+
 class Reason(msgspec.Struct, frozen=True):
     """One step's word.
 
@@ -209,12 +216,29 @@ def observation(plane: str, found: Verification, now_ms: int, record: str = "") 
         found.verdict,
         Evidence.VERIFIED,
         found.identity,
-        reasons=tuple(str(reason) for reason in found.causes()),
+        reasons=_words(found),
         marks=found.marks(),
         tls_spki=proved_key(found),
         lasts_ms=max(0, found.deadline * 1000 - now_ms) if serves else None,
         record=record,
     )
+
+
+def _words(found: Verification) -> tuple[str, ...]:
+    """What a person reads beside the verdict: first who proved itself, then every cause.
+
+    A warning that a mark stands for is not said a second time.
+    """
+    causes = tuple(str(r) for r in found.causes() if (r.step, r.code) not in _MARKED)
+    if found.verdict not in {Verdict.VERIFIED, Verdict.DEGRADED}:
+        return causes
+    parts = {
+        "platform": found.tcb_status,
+        "app": found.app_id[:_SHOWN],
+        "compose": found.compose_hash[:_SHOWN],
+        "TLS key": found.tls_spki[:_SHOWN],
+    }
+    return (", ".join(f"{what} {part}" for what, part in parts.items() if part), *causes)
 
 
 def passed(step: Step, code: str, seen: str) -> Reason:
