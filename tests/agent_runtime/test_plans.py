@@ -146,3 +146,28 @@ async def test_a_payment_that_did_not_move_anything_is_made_again_under_its_plan
     assert text.startswith("✅ Distributed 10 USDC"), text
     assert await careful.say(f"approve {plan}") == text
     assert moved(rails) == 10_000_000
+
+
+async def test_a_command_sent_as_a_plan_is_never_carried_out(rails, plane):
+    """Whatever the settings and the key say; and nothing but `create` and `pay` is planned."""
+
+    async def planned(text, **more):
+        answer = await plane.process(None, plan=text, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["response"]
+
+    assert rails.environ["AGENT_KEYLESS_PAY"] == "execute"
+    for more in ({}, {"key": "k1"}, {"key": "k1"}):
+        text = await planned(f"@gitsplits {PAY}", **more)
+        assert text.startswith("📝 Plan for pay; nothing has been done yet"), text
+    assert (await planned("create split for acme/widgets 70/30")).startswith("📝 Plan for create")
+    assert (await planned(f"approve {block(text)['id']}")).startswith("Only `create` and `pay`")
+    assert (await planned("pay ten to acme/widgets")).startswith("I didn't understand")
+    assert moved(rails) == 0
+    both = await plane.process(PAY, plan=PAY)
+    assert (both.status_code, both.json()["code"]) == (400, "invalid_request")
+    assert (await plane.process(PAY, key="k1")).status_code == 409, "another request"
+    assert (await plane.say(f"approve {block(text)['id']}")).startswith("Pending plan mismatch")
+    newest = block(await planned(PAY))["id"]
+    assert (await plane.say(f"approve {newest}")).startswith("✅ Distributed 10 USDC")
+    assert moved(rails) == 10_000_000

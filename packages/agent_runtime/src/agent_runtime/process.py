@@ -56,12 +56,14 @@ class Asked:
         caller: who asks, recorded with payments.
         key: idempotency key; empty for none.
         print: digest of everything in the request that has a meaning.
+        planned: whether only a plan is wanted; nothing is carried out then.
     """
 
     text: str
     caller: Caller
     key: str
     print: str
+    planned: bool = False
 
 
 class Processor:
@@ -138,6 +140,8 @@ class Processor:
         self, request: Request, asked: Asked, payment_id: str, event_id: str
     ) -> Reply:
         crew, caller = self._crew, asked.caller
+        if asked.planned and not isinstance(request, Create | Pay | Unclear):
+            return Reply(words.NOT_PLANNED, "plan")
         match request:
             case Analyze() | Pending() | Reputation() | ShowSplit() | ShowSplits():
                 return await self._look(request, caller)
@@ -204,7 +208,7 @@ class Processor:
         A payment without a key cannot be told from its own repetition (contract §11.2), so it
         waits too, unless the settings say otherwise.
         """
-        if self._settings.require_approval:
+        if asked.planned or self._settings.require_approval:
             return True
         if self._crew.modes.execution(asked.caller) is not Execution.EXECUTE:
             return True

@@ -63,18 +63,25 @@ async def read_body(request: Request) -> bytes:
 def read_asked(body: bytes, key: str) -> Asked:
     """The body of `POST /process`, with its idempotency key.
 
+    A command that is to be planned and not carried out comes as `plan` and not as `text`: whoever
+    does not know that member finds nothing to act on.
+
     Raises:
         ApiError: 400, saying which member is wrong.
     """
     found = _object(body)
-    text = _text(found, "text")
-    if not text.strip():
+    text, planned = _text(found, "text"), _text(found, "plan")
+    if text.strip() and planned.strip():
+        raise ApiError(400, "invalid_request", "text and plan are both given; send one of them")
+    if not (text.strip() or planned.strip()):
         raise ApiError(400, "invalid_request", "text is required: a non-empty string")
     if not (key.isascii() and key.isprintable()) or len(key) > KEY_MAX_CHARS:
         raise ApiError(
             400, "invalid_request", f"Idempotency-Key is at most {KEY_MAX_CHARS} ASCII characters"
         )
     meaning: dict[str, object] = {name: _text(found, name) for name in MEANING}
+    if planned.strip():
+        return Asked(planned, _caller(found), key, fingerprint({**meaning, "plan": planned}), True)
     return Asked(text, _caller(found), key, fingerprint(meaning))
 
 

@@ -22,3 +22,5 @@ I answer whole commands, one at a time:
 - mode advisor|draft|execute, experience guided|hands_off: how you are served
 - approve [plan-id], cancel: carry out or drop the plan that waits
 - replay event-id: ask again; a payment is shown, never made again"""
+
+NOT_PLANNED = "Only `create` and `pay` are planned; send anything else as `text`"
