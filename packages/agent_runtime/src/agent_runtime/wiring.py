@@ -38,6 +38,8 @@ from agent_runtime.rails.collectors import Hot, Ping
 from agent_runtime.rails.eigenai import EigenAi, address_of
 from agent_runtime.rails.github import GitHub
 from agent_runtime.rails.reputation import Reputations
+from agent_runtime.receipts.book import ReceiptBook
+from agent_runtime.receipts.desk import Desk
 from agent_runtime.requests import RequestLedger
 from agent_runtime.settings import Settings
 from agent_runtime.store import open_store
@@ -59,6 +61,7 @@ class Service:
     canary: Canary
     webhook: PingWebhook
     processor: Processor
+    desk: Desk
     eigenai: EigenAi
     tee: TeeWatch
     agent: GuestAgent | None
@@ -88,56 +91,25 @@ def build(settings: Settings) -> Service:
     github, eigenai = _github(client, settings), EigenAi(client, settings)
     agent = find_agent(settings.dstack_endpoint, needed=settings.attested)
     tee = TeeWatch(agent)
-    transactions, payments = TransactionLedger(db), PaymentLedger(db)
+    books = _books(db, settings)
     contract = SplitContract(rpc, settings.near_contract) if settings.near_contract else None
-    sender = Sender(rpc, transactions, settings.near_account, key) if key else None
-    events = EventLog(settings.log_dir)
-    people, reputations = People(db), Reputations(client, settings)
-    claims, modes = Claims(db, payments), Modes(db, Execution(settings.exec_mode))
-    chain = payer = None
+    sender = Sender(rpc, books.transactions, settings.near_account, key) if key else None
+    reputations = Reputations(client, settings)
+    chain = None
     if contract and sender:
-        payer = Payer(
-            settings=settings,
-            rpc=rpc,
-            contract=contract,
-            sender=sender,
-            payments=payments,
-            transactions=transactions,
-            screen=Screen(settings, people, reputations),
-            limits=Limits(db, settings),
-            claims=claims,
-        )
-        worker = Worker(settings, contract, sender, agent)
-        splitter = Splitter(settings, github, contract, worker, people)
-        plans = PlanStore(db, settings.plan_ttl_ms / 1000)
-        redeemer = Redeemer(settings, github, claims, plans, payer)
-        verifier = Verifier(
-            settings=settings,
-            github=github,
-            contract=contract,
-            worker=worker,
-            people=people,
-            proofs=Proofs(db, settings.verify_ttl_ms / 1000),
-            redeemer=redeemer,
-        )
-        planner = Planner(
-            plans=plans,
-            modes=modes,
-            events=events,
-            payments=payments,
-            splitter=splitter,
-            payer=payer,
-            redeemer=redeemer,
-        )
-        chain = OnChain(splitter, payer, verifier, planner)
+        rails = _Rails(github, rpc, contract, sender, agent, reputations)
+        chain = _on_chain(settings, rails, books)
     analyst = Analyst(settings, github, eigenai, contract, tee)
     rater = Rater(settings, github, reputations)
     probes = Probes(
         github, rpc, Ping(client, settings), Hot(client, settings), eigenai, key.text if key else ""
     )
     canary = Canary(settings, probes)
-    crew = Crew(analyst, rater, modes, claims, contract, chain)
-    processor = Processor(settings, crew, payments, RequestLedger(db), events)
+    crew = Crew(analyst, rater, books.modes, books.claims, contract, chain)
+    processor = Processor(settings, crew, books.payments, RequestLedger(db), books.events)
+    receipts = ReceiptBook(db, settings.plane_id, settings.build)
+    payer = chain.payer if chain else None
+    desk = Desk(processor, receipts, tee, payer)
     return Service(
         settings,
         client,
@@ -146,6 +118,7 @@ def build(settings: Settings) -> Service:
         canary,
         PingWebhook(db, settings.ping_secret),
         processor,
+        desk,
         eigenai,
         tee,
         agent,
@@ -153,6 +126,84 @@ def build(settings: Settings) -> Service:
         sender,
         payer,
     )
+
+
+@dataclass(frozen=True)
+class _Books:
+    """What is remembered."""
+
+    transactions: TransactionLedger
+    payments: PaymentLedger
+    claims: Claims
+    people: People
+    modes: Modes
+    plans: PlanStore
+    proofs: Proofs
+    limits: Limits
+    events: EventLog
+
+
+@dataclass(frozen=True)
+class _Rails:
+    """What is asked, where NEAR is configured."""
+
+    github: GitHub
+    rpc: Rpc
+    contract: SplitContract
+    sender: Sender
+    agent: GuestAgent | None
+    reputations: Reputations
+
+
+def _books(db: sqlite3.Connection, settings: Settings) -> _Books:
+    payments = PaymentLedger(db)
+    return _Books(
+        TransactionLedger(db),
+        payments,
+        Claims(db, payments),
+        People(db),
+        Modes(db, Execution(settings.exec_mode)),
+        PlanStore(db, settings.plan_ttl_ms / 1000),
+        Proofs(db, settings.verify_ttl_ms / 1000),
+        Limits(db, settings),
+        EventLog(settings.log_dir),
+    )
+
+
+def _on_chain(settings: Settings, rails: _Rails, books: _Books) -> OnChain:
+    payer = Payer(
+        settings=settings,
+        rpc=rails.rpc,
+        contract=rails.contract,
+        sender=rails.sender,
+        payments=books.payments,
+        transactions=books.transactions,
+        screen=Screen(settings, books.people, rails.reputations),
+        limits=books.limits,
+        claims=books.claims,
+    )
+    worker = Worker(settings, rails.contract, rails.sender, rails.agent)
+    splitter = Splitter(settings, rails.github, rails.contract, worker, books.people)
+    redeemer = Redeemer(settings, rails.github, books.claims, books.plans, payer)
+    verifier = Verifier(
+        settings=settings,
+        github=rails.github,
+        contract=rails.contract,
+        worker=worker,
+        people=books.people,
+        proofs=books.proofs,
+        redeemer=redeemer,
+    )
+    planner = Planner(
+        plans=books.plans,
+        modes=books.modes,
+        events=books.events,
+        payments=books.payments,
+        splitter=splitter,
+        payer=payer,
+        redeemer=redeemer,
+    )
+    return OnChain(splitter, payer, verifier, planner)
 
 
 def _key(settings: Settings) -> Key | None:
