@@ -1,6 +1,7 @@
 """What a final transaction proves: PAID is the plan to the unit, FAILED is nothing at all."""
 
 import json
+import re
 import sqlite3
 
 import pytest
@@ -152,7 +153,15 @@ async def test_a_success_that_moved_something_else_is_for_a_person_and_never_tri
     assert await plane.say("pay 10 USDC to acme/widgets", key="k1") == text
     assert plane.service.payer.adopt_all() == []
     assert plane.service.payer._limits.spent("USDC") == 10_000_000
+    (payment_id,) = re.findall(r"pay-[0-9a-f]{24}", text)
+    again = await plane.service.payer.retry(payment_id)
+    assert again.text == without_receipt(text)
     assert len(rails.transactions()) == count
+
+
+def without_receipt(text):
+    """What a payment says of itself; a link to a receipt belongs to the answer."""
+    return "\n".join(line for line in text.split("\n") if "Receipt: " not in line)
 
 
 OLD_TABLES = """
@@ -200,7 +209,8 @@ async def test_a_ledger_of_the_build_before_is_brought_up_and_its_open_payment_g
     assert first.startswith("✅")
     as_before(rails.environ["PAYMENTS_DB"], tmp_path / "old.db")
     async with run_plane({**rails.environ, "PAYMENTS_DB": str(tmp_path / "old.db")}) as plane:
-        assert await plane.say("pay 10 USDC to acme/widgets", key="k1") == first
+        again = await plane.say("pay 10 USDC to acme/widgets", key="k1")
+        assert without_receipt(again) == without_receipt(first)
         (leg,) = plane.service.payer._payments.legs(
             plane.service.payer._payments.get("pay-" + first.split("pay-")[1][:24]).id
         )

@@ -53,13 +53,14 @@ class Providers:
     knowing: tuple[str, ...] = ()
     blocks: dict[str, int] = field(default_factory=lambda: {"B": SIGNED_AT})
     gone: bool = False
+    told: dict[str, object] = field(default_factory=dict)
     sent: list[tuple[str, str]] = field(default_factory=list)
 
     async def call(self, node, method, params, deadline_seconds):
         if method == "send_tx":
             self.sent.append((node, params["signed_tx_base64"]))
         elif node in self.knowing:
-            return OUTCOME
+            return {**OUTCOME, "transaction": {**OUTCOME["transaction"], **self.told}}
         raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
 
     async def final_block(self, node=None):
@@ -204,3 +205,14 @@ async def test_settling_takes_a_bounded_time_however_much_is_open(ledger, monkey
         left = await Sender(Deaf(), ledger, "a.near", KEY).settle_all()
     assert len(left) == 41
     assert Deaf.most == sender.SETTLED_AT_ONCE
+
+
+@pytest.mark.parametrize(
+    "told", [{"signer_id": "b.near"}, {"public_key": "ed25519:K"}, {"nonce": NONCE + 1}]
+)
+async def test_an_outcome_under_our_hash_with_another_signer_key_or_nonce_proves_nothing(
+    ledger, told
+):
+    found = await end(Providers(knowing=("first", "second"), told=told), ledger)
+    assert (found.state, ledger.evidence("HASH")) == (State.UNKNOWN, None)
+    assert found.detail == "the outcome names another signer, key or nonce"

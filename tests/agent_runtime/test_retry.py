@@ -74,7 +74,7 @@ async def test_an_unknown_payment_is_never_signed_anew(plane, rails, monkeypatch
     first = (await plane.process(PAY, key="k1")).json()
     assert first["response"].startswith("❌ Payment outcome unknown")
     reply = await plane.service.payer.retry(first["paymentId"])
-    assert reply.text == first["response"]
+    assert first["response"].startswith(reply.text)
     assert len(rails.transactions(genesis.USDC)) == 1
 
 
