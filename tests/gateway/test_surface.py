@@ -579,3 +579,55 @@ async def test_a_look_that_the_gateway_had_no_room_for_says_nothing_about_the_pl
     await other.send(request("GET", "/api/agent"))
     answer = await other.answer()
     assert (answer.status, answer.json()["status"]) == (200, "ok")
+
+
+PLAN_TEXT = '📝 Plan for pay; nothing has been done yet\n```json\n{"id": "plan-0123456789"}\n```'
+PLANNED = [
+    ("pay 1 USDC to o/r", "plan", "plan"),
+    ("give 1 USDC to o/r", "plan", "plan"),
+    ("create split for o/r", "plan", "plan"),
+    ("pay whoever is there", "plan", "plan"),
+    ("something else", "plan", "plan"),
+    ("approve plan-0123456789", "text", "plan"),
+    ("analyze o/r", "text", "analyze"),
+    ("mode draft", "text", "mode"),
+]
+
+
+async def test_where_a_plan_is_asked_for_no_command_is_sent_to_be_acted_on(world):
+    """It goes the way of `approve`, in a member that a plane without plans does not read."""
+    _, client = await world.serving()
+    world.hetzner.answer = text(PLAN_TEXT)
+    for said, sent, intent in PLANNED:
+        body = {"text": said, "userId": "web-1", "plan": True}
+        await client.send(request("POST", "/api/agent", json.dumps(body).encode()))
+        answer = (await client.answer()).json()
+        assert answer["response"] == PLAN_TEXT
+        assert answer["execution"]["intent"] == intent
+        asked = json.loads(world.hetzner.seen[-1].body)
+        assert asked == {sent: f"@gitsplits {said}", "author": "web-1", "type": "web"}
+    asked = len(world.hetzner.seen)
+    await _only_the_boolean_true_asks_for_a_plan(client)
+    assert len(world.hetzner.seen) == asked
+
+
+async def _only_the_boolean_true_asks_for_a_plan(client):
+    for member, code in ((b"false", "use_splits"), (b'"true"', "malformed"), (b"1", "malformed")):
+        body = b'{"text":"pay 1 USDC to o/r","plan":%b}' % member
+        await client.send(request("POST", "/api/agent", body))
+        assert error_of(await client.answer()) == (400, code)
+    twice = b'{"text":"pay 1 USDC to o/r","plan":true,"plan":false}'
+    await client.send(request("POST", "/api/agent", twice))
+    assert error_of(await client.answer()) == (400, "malformed")
+
+
+async def test_a_wish_for_a_plan_is_no_payment_in_the_books_and_pauses_with_payments(world):
+    node = await world.node()
+    await world.apply(table(refuse=("hetzner",)))
+    client = await world.client(node)
+    body = json.dumps({"text": "pay 1 USDC to o/r", "plan": True}).encode()
+    await client.send(request("POST", "/api/agent", body))
+    assert error_of(await client.answer()) == (503, "payments_paused")
+    assert world.hetzner.seen == []
+    await until(lambda: world.conductor.totals()["hetzner", Intent.PLAN, Outcome.REFUSED] == 1)
+    assert world.conductor.totals()["hetzner", Intent.PAY, Outcome.REFUSED] == 0

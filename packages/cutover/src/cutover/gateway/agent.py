@@ -35,6 +35,9 @@ SOURCE: Final = "agent-upstream"
 PAY_HINT: Final = "payments are not taken here; use /splits"
 USER_DEFAULT: Final = "web_user"
 
+_PLANNED: Final = frozenset({Intent.CREATE, Intent.PAY, Intent.UNKNOWN})
+"""What goes out as a wish for a plan where plans are asked for; nobody acts on what comes so."""
+
 _STARTS_PAY: Final = re.compile(r"\s*(?:@\S+\s+)?pay\b", re.IGNORECASE)
 
 
@@ -90,7 +93,11 @@ class AgentExchange(IntentExchange):
 
 
 def take(board: "Board", client: "Client", request: Request, body: bytes) -> None:
-    """Answer the web client; money is not moved by this route, however it is worded."""
+    """Answer the web client; no text moves money here, but the approval of a plan may.
+
+    A plan is asked for in a member that a plane which knows no plans does not read. It goes the way
+    of `approve`, whatever it plans: a plan lives on the plane that made it.
+    """
     if not board.admits(request.fields.get(b"x-agent-api-key")):
         client.say(401, "x-agent-api-key is missing or not a client's key", "unauthorized")
         return
@@ -105,12 +112,15 @@ def take(board: "Board", client: "Client", request: Request, body: bytes) -> Non
         return
     text = MENTION + said
     intent = classify(text)
-    if intent is Intent.PAY or _STARTS_PAY.match(said):
+    planned = asked.plan and intent in _PLANNED
+    if planned:
+        intent = Intent.PLAN
+    elif intent is Intent.PAY or _STARTS_PAY.match(said):
         client.say(400, PAY_HINT, "use_splits")
         return
     author = asked.userId or USER_DEFAULT
     deadline_ms = min(DEADLINE_MS, board.deadlines_ms[intent._value_])
-    asking = _process_body(asked, text, author)
+    asking = _process_body(asked, text, author, planned)
     forward(
         board, client, request, AgentExchange, intent, author,
         framing(b"application/json", len(asking)), asking, deadline_ms,
@@ -226,8 +236,8 @@ def _status_answer(status: int, body: bytes, close: bytes) -> bytes:
     return json_answer(status, body, retry + close)
 
 
-def _process_body(asked: AgentBody, text: str, author: str) -> bytes:
-    body = {"text": text, "author": author, "type": "web"}
+def _process_body(asked: AgentBody, text: str, author: str, planned: bool) -> bytes:
+    body = {"plan" if planned else "text": text, "author": author, "type": "web"}
     accounts = {
         "walletAddress": asked.walletAddress,
         "nearAccountId": asked.nearAccountId,

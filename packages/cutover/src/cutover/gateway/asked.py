@@ -18,7 +18,11 @@ class ProcessBody(msgspec.Struct, frozen=True):
 
 
 class AgentBody(msgspec.Struct, frozen=True):
-    """What the web route takes."""
+    """What the web route takes.
+
+    Attributes:
+        plan: whether a command that moves something is to be shown as a plan first.
+    """
 
     text: str | None = None
     message: str | None = None
@@ -26,6 +30,7 @@ class AgentBody(msgspec.Struct, frozen=True):
     walletAddress: str | None = None  # noqa: N815 (the wire's name)
     nearAccountId: str | None = None  # noqa: N815 (the wire's name)
     evmAddress: str | None = None  # noqa: N815 (the wire's name)
+    plan: bool = False
 
 
 class UnreadableError(Exception):
@@ -63,7 +68,7 @@ def read_agent(body: bytes) -> AgentBody:
     """Read the body of `/api/agent`.
 
     Raises:
-        UnreadableError: not a JSON object of strings, or with an ambiguous key.
+        UnreadableError: not a JSON object of the members above, or with an ambiguous key.
     """
     try:
         said = _AGENT(body)

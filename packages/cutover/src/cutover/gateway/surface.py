@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cutover.gateway import agent, process, webhook
+from cutover.gateway import agent, process, views, webhook
 from cutover.gateway.answers import bodiless, encode, error_answer, json_answer
 from cutover.gateway.message import WEBHOOK, Request
 
@@ -22,6 +22,8 @@ class Surface:
             b"/api/agent": {b"POST": agent.take, b"GET": agent.take_status},
             b"/ready": {b"GET": _ready},
         }
+        for path in views.APP:
+            self._routes[path] = {b"GET": views.take_app}
 
     def route(self, request: Request) -> "Route":
         """What answers such a request, now or when its plane has; be it by a refusal."""
@@ -42,6 +44,8 @@ class Surface:
     def _by_path(self, path: bytes) -> "dict[bytes, Route] | None":
         if path.startswith(WEBHOOK):
             return {b"POST": webhook.take}
+        if path.startswith(views.RECEIPTS):
+            return {b"GET": views.take_receipt}
         return self._routes.get(path)
 
 
