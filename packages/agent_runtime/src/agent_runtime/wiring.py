@@ -38,6 +38,8 @@ from agent_runtime.rails.collectors import Hot, Ping
 from agent_runtime.rails.eigenai import EigenAi, address_of
 from agent_runtime.rails.github import GitHub
 from agent_runtime.rails.reputation import Reputations
+from agent_runtime.receipts.book import ReceiptBook
+from agent_runtime.receipts.desk import Desk
 from agent_runtime.requests import RequestLedger
 from agent_runtime.settings import Settings
 from agent_runtime.store import open_store
@@ -59,6 +61,7 @@ class Service:
     canary: Canary
     webhook: PingWebhook
     processor: Processor
+    desk: Desk
     eigenai: EigenAi
     tee: TeeWatch
     agent: GuestAgent | None
@@ -104,7 +107,9 @@ def build(settings: Settings) -> Service:
     canary = Canary(settings, probes)
     crew = Crew(analyst, rater, books.modes, books.claims, contract, chain)
     processor = Processor(settings, crew, books.payments, RequestLedger(db), books.events)
+    receipts = ReceiptBook(db, settings.plane_id, settings.build)
     payer = chain.payer if chain else None
+    desk = Desk(processor, receipts, tee, payer)
     return Service(
         settings,
         client,
@@ -113,6 +118,7 @@ def build(settings: Settings) -> Service:
         canary,
         PingWebhook(db, settings.ping_secret),
         processor,
+        desk,
         eigenai,
         tee,
         agent,

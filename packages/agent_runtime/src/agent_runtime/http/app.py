@@ -18,6 +18,7 @@ from agent_runtime.errors import RailError
 from agent_runtime.health import VERSION
 from agent_runtime.http.body import read_asked, read_body, require_key
 from agent_runtime.http.envelope import Envelope, error_answer
+from agent_runtime.http.pages import page_routes
 from agent_runtime.log import logger
 from agent_runtime.webhook import Delivery
 from agent_runtime.wiring import Service
@@ -31,6 +32,7 @@ ENDPOINTS = {
     "eigenaiGrant": "GET /eigenai/grant",
     "canary": "GET /canary",
     "runCanary": "POST /canary/run",
+    "app": "GET /app",
 }
 ATTESTATION = "/.well-known/attestation"
 NONCE = re.compile(r"[0-9a-f]{64}")
@@ -70,7 +72,7 @@ class Routes:
         require_key(request, settings.api_key)
         body = await read_body(request)
         asked = read_asked(body, request.headers.get("idempotency-key", ""))
-        reply = await self._service.processor.answer(asked)
+        reply = await self._service.desk.answer(asked)
         answer: dict[str, Any] = {
             "response": reply.text,
             "intent": reply.intent,
@@ -150,6 +152,7 @@ def make_app(service: Service) -> Starlette:
             Route("/canary/run", routes.run_canary, methods=["POST"]),
             Route("/webhook/pingpay", routes.pingpay, methods=["POST"]),
             Route("/eigenai/grant", routes.grant),
+            *page_routes(service.desk),
         ],
         middleware=[
             Middleware(Envelope, plane=service.settings.plane_id, metrics=service.health.metrics)
