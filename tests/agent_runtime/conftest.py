@@ -83,6 +83,7 @@ def environ(tmp_path, **more):
         "PLANE_ID": "phala",
         "BUILD_REVISION": "r1",
         "AGENT_SERVER_API_KEY": API_KEY,
+        "AGENT_CANARY_MONITOR": "false",  # nothing is asked that a test does not ask for
         "AGENT_KEYLESS_PAY": "execute",  # plans have tests of their own
         "PAYMENTS_DB": str(tmp_path / "payments.db"),
         "AGENT_LOG_DIR": str(tmp_path / "logs"),
@@ -155,3 +156,9 @@ def run_plane():
 def run_plane_of_module():
     """The same, for what the tests of a module share."""
     return running
+
+
+@pytest.fixture(scope="session")
+def told():
+    """The least that a plane is told, and more of one's own."""
+    return environ

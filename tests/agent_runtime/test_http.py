@@ -4,14 +4,17 @@ import asyncio
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent_runtime.health import VERSION
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = {"x-agent-api-key": "test-key"}
-GETS = ("/", "/health", "/ready", "/canary", "/eigenai/grant")
-POSTS = ("/process", "/canary/run", "/webhook/pingpay")
+OPEN = ("/", "/health", "/ready", "/canary", "/openapi.json")
+KEYED = ("/eigenai/grant", "/identity", "/metrics", "/payments/pay-1")
+GETS = (*OPEN, *KEYED)
+POSTS = ("/process", "/canary/run", "/webhook/pingpay", "/parity")
 
 
 def is_error(answer, status, code):
@@ -42,12 +45,36 @@ async def test_every_route_refuses_other_methods_and_every_other_path_is_unknown
         assert is_error(await bare.client.get(path), 404, "not_found")
 
 
-async def test_options_is_answered_anywhere_with_cors_headers(bare):
-    answer = await bare.client.options("/anything")
+async def test_options_is_answered_anywhere_and_no_page_may_call_unless_it_is_named(bare):
+    answer = await bare.client.options("/anything", headers={"origin": "https://a.example"})
     assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert "x-agent-api-key" in answer.headers["access-control-allow-headers"]
-    assert (await bare.client.get("/nothing")).headers["access-control-allow-origin"] == "*"
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_pages_of_the_named_origins_may_call(tmp_path, run_plane, told):
+    listed = told(tmp_path, CORS_ORIGINS="https://a.example, http://localhost:3000")
+    async with run_plane(listed) as plane:
+        for origin in ("https://a.example", "http://localhost:3000"):
+            answer = await plane.client.options("/process", headers={"origin": origin})
+            assert answer.headers["access-control-allow-origin"] == origin
+            assert "x-agent-api-key" in answer.headers["access-control-allow-headers"]
+            assert answer.headers["vary"] == "Origin"
+        for origin in ("https://b.example", "https://a.example.b", "null", "*"):
+            answer = await plane.client.get("/nothing", headers={"origin": origin})
+            assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_head_is_answered_like_get_without_a_body(bare):
+    answer = await bare.client.head("/health")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert (await bare.client.head("/process")).status_code == 405
+
+
+async def test_a_request_id_is_kept_if_it_is_one_and_made_if_it_is_not(bare):
+    for given, kept in (("req-12345678", True), ("short", False), ("x" * 65, False), ("", False)):
+        answer = await bare.client.get("/health", headers={"x-request-id": given})
+        assert (answer.headers["x-request-id"] == given) is kept
+        assert len(answer.headers["x-request-id"]) >= 8
 
 
 @pytest.mark.parametrize("key", [None, "", "test-ke", "test-keyy", "TEST-KEY"])
@@ -58,7 +85,9 @@ async def test_a_wrong_or_missing_key_opens_nothing(bare, key):
         await bare.client.post("/process", json=body, headers=headers), 401, "unauthorized"
     )
     assert is_error(await bare.client.post("/canary/run", headers=headers), 401, "unauthorized")
-    assert is_error(await bare.client.get("/eigenai/grant", headers=headers), 401, "unauthorized")
+    for path in KEYED:
+        assert is_error(await bare.client.get(path, headers=headers), 401, "unauthorized")
+    assert is_error(await bare.client.post("/parity", headers=headers), 401, "unauthorized")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +131,9 @@ async def test_a_fault_inside_tells_the_caller_nothing(bare, monkeypatch):
 
     monkeypatch.setattr(bare.service.processor, "answer", broken)
     before = (await bare.client.get("/health")).json()["metrics"]["errors"]
-    answer = await bare.process("help")
+    with capture_logs() as logged:
+        answer = await bare.process("help")
+    assert [line["event"] for line in logged] == ["request_broke"]
     assert is_error(answer, 500, "internal_error")
     assert "secret" not in answer.text
     assert (await bare.client.get("/health")).json()["metrics"]["errors"] == before + 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,6 +47,7 @@ class Canary:
     settings: Settings
     probes: Probes
     last: dict[str, Any] | None = field(default=None)
+    _ended: float | None = field(default=None)
 
     def __post_init__(self) -> None:
         self.last = _read_last(self.log_file)
@@ -55,10 +57,24 @@ class Canary:
         """Where every result is appended, a JSON line each."""
         return Path(self.settings.log_dir) / "canary.ndjson"
 
-    def failed(self, service: str) -> bool:
-        """Whether the newest result says that a service is not well."""
-        check = (self.last or {}).get("checks", {}).get(service)
-        return check is not None and check.get("ok") is not True
+    @property
+    def age(self) -> float | None:
+        """Seconds since this process got its newest result; None before its first.
+
+        What an earlier process found, perhaps under other settings, is shown and proves nothing.
+        """
+        return None if self._ended is None else time.monotonic() - self._ended
+
+    @property
+    def fresh(self) -> bool:
+        """Whether there is a result of this process that still counts: for two intervals."""
+        age = self.age
+        return age is not None and age <= self.settings.canary_minutes * 60 * 2
+
+    def well(self, service: str) -> bool:
+        """Whether a result that counts says that a service is well; no such result says nothing."""
+        check = (self.last or {}).get("checks", {}).get(service, {})
+        return self.fresh and check.get("ok") is True
 
     async def run(self) -> dict[str, Any]:
         """Ask all systems together; one that does not answer in time is not ok."""
@@ -73,7 +89,7 @@ class Canary:
         results = await asyncio.gather(*(_check(probe) for probe in services.values()))
         found = dict(zip(services, results, strict=True))
         result = {"at": at, "ok": verdict(found), "checks": found}
-        self.last = result
+        self.last, self._ended = result, time.monotonic()
         self._append(result)
         return result
 

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import certifi
 import httptools
 
+from agent_runtime.watching import Nobody, Watch
+
 HEAD_MAX_BYTES = 64 * 1024
 IDLE_SECONDS = 20.0
 PER_ORIGIN_MAX = 64
@@ -156,9 +158,11 @@ class Connections:
     Args:
         body_max_bytes: an answer whose body is larger is none.
         socket: path of a Unix socket that every connection goes to; empty for the network.
+        watch: is told of calls by who makes them (`wire.ask`).
     """
 
-    def __init__(self, body_max_bytes: int, socket: str = "") -> None:
+    def __init__(self, body_max_bytes: int, socket: str = "", watch: Watch | None = None) -> None:
+        self.watch = watch or Nobody()
         self._body_max_bytes = body_max_bytes
         self._socket = socket
         self._idle: dict[Origin, deque[Connection]] = {}

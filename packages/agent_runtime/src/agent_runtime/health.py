@@ -1,4 +1,9 @@
-"""`/health` and `/ready` (contract §2): what is configured, what last failed, where we run."""
+"""`/health` and `/ready` (contract §2): what works, what does not, and where we run.
+
+Configured is not available. A service is `available` once a canary of this process has found it
+well, and for two canary intervals after; before the first one it is not, and the plane is not
+ready: it has not been seen to work.
+"""
 
 import time
 from dataclasses import dataclass, field
@@ -7,6 +12,8 @@ from importlib.metadata import version
 from typing import Any
 
 from agent_runtime.canary import Canary
+from agent_runtime.payments import PaymentLedger
+from agent_runtime.pulse import Pulse
 from agent_runtime.settings import Settings
 from agent_runtime.tee import TeeWatch
 
@@ -18,6 +25,12 @@ STACK = {
     "settlement": "NEAR NEP-141 transfers",
     "verifiability": "EigenAI operator signatures",
 }
+
+
+UNRESOLVED_SECONDS = 15 * 60.0
+"""A payment that is open for longer needs a person; until then nothing new can be signed anyway."""
+NEEDED = ("github", "near")
+"""Without one of these nothing can be analysed, or neither created nor paid."""
 
 
 @dataclass
@@ -35,14 +48,15 @@ class Health:
     settings: Settings
     canary: Canary
     tee: TeeWatch
+    pulse: Pulse
+    payments: PaymentLedger
     metrics: Metrics = field(default_factory=Metrics)
     started: float = field(default_factory=time.monotonic)
 
     async def health(self) -> dict[str, Any]:
         """The body of `/health`; its HTTP status is always 200, `status` tells."""
         services = await self.services()
-        needed = ("github", "near", "eigenai")
-        well = all(services[name] == "available" for name in needed)
+        well = services["eigenai"] == "available"
         tee = services["teeWallet"] == "tee"
         reasons = self.reasons()
         return {
@@ -59,6 +73,7 @@ class Health:
             "technologyStack": STACK,
             "readiness": {"ready": not reasons, "reasons": reasons},
             "metrics": {"requests": self.metrics.requests, "errors": self.metrics.errors},
+            "canary": self._canary(),
         }
 
     async def ready(self) -> dict[str, Any]:
@@ -67,17 +82,20 @@ class Health:
         return {"ready": not reasons, "reasons": reasons, "services": await self.services()}
 
     async def services(self) -> dict[str, str]:
-        """Available means configured and not failed in the newest canary."""
-        configured = self._configured()
+        """What is configured and was found well by a canary that still counts."""
         services = {"farcaster": "disabled"}
-        for name, is_set in configured.items():
-            well = is_set and not self.canary.failed(name)
+        for name, is_set in self._configured().items():
+            well = is_set and self.canary.well(name)
             services[name] = "available" if well else "unavailable"
         services["teeWallet"] = "tee" if await self.tee.guest() else "mock"
         return services
 
     def reasons(self) -> list[str]:
         """Why this plane is not ready; empty if it is. The rules are the same in every mode."""
+        unset = self._unset()
+        return [*unset, *([] if unset else self._unwell()), *self._ledger()]
+
+    def _unset(self) -> list[str]:
         wanted = {
             "GitHub App id and key are not set": self._github_set(),
             "NEAR account, key and contract are not all set": self._configured()["near"],
@@ -86,6 +104,32 @@ class Health:
             "EigenAI key and address are not set": bool(self.settings.eigenai_key),
         }
         return [reason for reason, is_set in wanted.items() if not is_set]
+
+    def _unwell(self) -> list[str]:
+        """What the canary says; it reads the signer's key on chain too."""
+        if self.canary.age is None:
+            return ["no canary has run since the start"]
+        if not self.canary.fresh:
+            return [f"the newest canary is {int(self.canary.age)} s old, too old to count"]
+        return [
+            f"{name} is not well (see /canary)" for name in NEEDED if not self.canary.well(name)
+        ]
+
+    def _ledger(self) -> list[str]:
+        fault, now = self.pulse.fault(), time.time()
+        if fault:
+            return [f"the store cannot be written: {fault}"]
+        old = sum(now - one.created_at > UNRESOLVED_SECONDS for one in self.payments.open())
+        minutes = UNRESOLVED_SECONDS / 60
+        return [f"{old} payments are unresolved for over {minutes:g} minutes"] if old else []
+
+    def _canary(self) -> dict[str, Any]:
+        age = self.canary.age
+        return {
+            "at": (self.canary.last or {}).get("at"),
+            "ageSeconds": None if age is None else int(age),
+            "fresh": self.canary.fresh,
+        }
 
     def _configured(self) -> dict[str, bool]:
         settings = self.settings

@@ -237,6 +237,10 @@ class PaymentLedger:
         """The payments whose end is not known."""
         return self._payments("state IN ('planned','unknown') ORDER BY created_at")
 
+    def states(self) -> dict[str, int]:
+        """How many payments are in each state; states without any are left out."""
+        return dict(self._db.execute("SELECT state, COUNT(*) FROM payments GROUP BY state"))
+
     def open_from(self, origin: str) -> Payment | None:
         """The open payment that was asked for in these words by this caller, if there is one."""
         found = self._payments(

@@ -4,69 +4,97 @@ Each field of `Settings` names its variable, its default and its meaning, so tha
 README is checked against this file and a start with bad values names every one of them at once.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent_runtime import parsing
+from agent_runtime import parsing, parsing_surface
 from agent_runtime.errors import SettingsError
-
-
-@dataclass(frozen=True)
-class Variable:
-    """Where a field comes from.
-
-    Attributes:
-        name: the environment variable.
-        default: the text that stands in for an absent one, as the README shows it.
-        meaning: one clause for the README.
-        secret: never shown, not even in `repr`.
-        read: turns the text into the field's value; raises ValueError.
-    """
-
-    name: str
-    default: str
-    meaning: str
-    secret: bool
-    read: Callable[[str], Any]
-
-
-def env(
-    name: str,
-    meaning: str,
-    default: str = "",
-    read: Callable[[str], Any] = parsing.text,
-    *,
-    secret: bool = False,
-) -> Any:
-    """Declare a field that is read from the environment."""
-    variable = Variable(name, default, meaning, secret, read)
-    return field(metadata={"env": variable}, repr=not secret)
+from agent_runtime.variables import env, variable_of
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything one plane is told. Construct it with `from_environ`."""
 
-    host: str = env("HOST", "address to listen on", "0.0.0.0")
-    port: int = env("PORT", "port to listen on; 0 lets the system choose", "3000", parsing.port)
+    host: str = env("HOST", "address to listen on", "0.0.0.0", own=True)
+    port: int = env(
+        "PORT", "port to listen on; 0 lets the system choose", "3000", parsing.port, own=True
+    )
     mode: str = env("AGENT_MODE", "`production` demands the server key", "development")
     api_key: str = env(
-        "AGENT_SERVER_API_KEY", "key of /process and /canary/run (`x-agent-api-key`)", secret=True
+        "AGENT_SERVER_API_KEY",
+        "key of all that acts or tells more than how we are (`x-agent-api-key`)",
+        secret=True,
+        own=True,
     )
     plane_id: str = env(
-        "PLANE_ID", "name of this deployment, stamped on every answer", "unnamed", parsing.name
+        "PLANE_ID",
+        "name of this deployment, stamped on every answer",
+        "unnamed",
+        parsing.name,
+        own=True,
     )
     build: str = env(
         "BUILD_REVISION", "revision this image was built from", "unknown", parsing.name
+    )
+    image_digest: str = env(
+        "IMAGE_DIGEST", "digest of this image, as deployed", "", parsing_surface.digest
+    )
+    ingress_owner: str = env(
+        "INGRESS_OWNER",
+        "the one ingress that feeds this plane, for the preflight",
+        "",
+        parsing_surface.maybe_name,
+        own=True,
+    )
+    parity_key: str = env(
+        "PARITY_KEY",
+        "key of the fingerprints in /parity, equal on both planes; AGENT_SERVER_API_KEY",
+        "",
+        parsing_surface.long_secret,
+        secret=True,
+    )
+    cors_origins: tuple[str, ...] = env(
+        "CORS_ORIGINS",
+        "origins of web pages that may call, comma separated; none",
+        "",
+        parsing_surface.origins,
+    )
+    otlp_endpoint: str = env(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OpenTelemetry collector (OTLP over HTTP) for traces",
+        "",
+        parsing.maybe_url,
+        own=True,
+    )
+    otlp_headers: dict[str, str] = env(  # noqa: RUF009 - `env` gives a field, no value
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "`name=value` headers for it, comma separated",
+        "",
+        parsing_surface.header_pairs,
+        secret=True,
+        own=True,
     )
     payments_db: str = env(
         "PAYMENTS_DB",
         "SQLite file of the payment ledger; one process at a time, held by `<file>.lock`",
         "data/payments.db",
+        own=True,
     )
-    log_dir: str = env("AGENT_LOG_DIR", "directory of the canary log", "runtime_logs")
+    log_dir: str = env(
+        "AGENT_LOG_DIR", "directory of the canary and event logs", "runtime_logs", own=True
+    )
+    canary_monitor: bool = env(
+        "AGENT_CANARY_MONITOR", "run the canary at the start and ever again", "true", parsing.flag
+    )
+    canary_minutes: int = env(
+        "AGENT_CANARY_INTERVAL_MINUTES",
+        "minutes between its rounds, at least 5; a result lasts for two of them",
+        "30",
+        parsing_surface.interval_minutes,
+    )
     web_base: str = env(
         "WEB_APP_BASE_URL", "base of verify links", "https://gitsplits.vercel.app", parsing.url
     )
@@ -178,7 +206,12 @@ class Settings:
     )
     near_account: str = env("NEAR_ACCOUNT_ID", "account that signs", "", parsing.near_account)
     near_key: str = env(
-        "NEAR_PRIVATE_KEY", "its key, `ed25519:<base58>`", "", parsing.near_key, secret=True
+        "NEAR_PRIVATE_KEY",
+        "its key, `ed25519:<base58>`",
+        "",
+        parsing.near_key,
+        secret=True,
+        own=True,
     )
     near_contract: str = env("NEAR_CONTRACT_ID", "the split contract", "", parsing.near_account)
     ft_contracts: dict[str, parsing.Token] = env(  # noqa: RUF009 - `env` gives a field, no value
@@ -191,9 +224,11 @@ class Settings:
         "NEAR_WORKER_CODE_HASH", "given to register_worker", "gitsplits-agent"
     )
     worker_quote: str = env(
-        "NEAR_WORKER_QUOTE", "given to register_worker instead of the guest agent's quote"
+        "NEAR_WORKER_QUOTE", "given to register_worker instead of the guest agent's quote", own=True
     )
-    worker_endorsements: str = env("NEAR_WORKER_ENDORSEMENTS", "given beside NEAR_WORKER_QUOTE")
+    worker_endorsements: str = env(
+        "NEAR_WORKER_ENDORSEMENTS", "given beside NEAR_WORKER_QUOTE", own=True
+    )
 
     ping_base: str = env("PING_PAY_API_BASE", "Ping API", "https://pay.pingpay.io/api", parsing.url)
     ping_key: str = env("PING_PAY_API_KEY", "Ping key", "", parsing.credential, secret=True)
@@ -231,19 +266,23 @@ class Settings:
     eigenai_chain_id: str = env("EIGENAI_CHAIN_ID", "chain id inside the signed message", "1")
 
     dstack_endpoint: str = env(
-        "DSTACK_ENDPOINT", "guest agent: socket path or URL; /var/run/dstack.sock if it exists"
+        "DSTACK_ENDPOINT",
+        "guest agent: socket path or URL; /var/run/dstack.sock if it exists",
+        own=True,
     )
     tls: str = env(
         "AGENT_TLS",
         "`off`: plain HTTP, behind a proxy; `attested`: TLS 1.3 under the key in the evidence",
         "off",
         parsing.tls,
+        own=True,
     )
     tls_names: tuple[str, ...] = env(
         "AGENT_TLS_NAMES",
         "DNS names and IP addresses of the certificate beside PLANE_ID, comma separated",
         "",
         parsing.hosts,
+        own=True,
     )
     wallet_purposes: tuple[str, ...] = env(
         "AGENT_WALLET_PURPOSES",
@@ -298,13 +337,6 @@ class Settings:
     def attested(self) -> bool:
         """Whether TLS ends here, under an attested key."""
         return self.tls == "attested"
-
-
-def variable_of(item: "Field[Any]") -> Variable:
-    """The variable behind a field of `Settings`."""
-    variable = item.metadata["env"]
-    assert isinstance(variable, Variable)  # noqa: S101 - `env` is the only way to declare a field
-    return variable
 
 
 def _fill(values: dict[str, Any]) -> dict[str, Any]:

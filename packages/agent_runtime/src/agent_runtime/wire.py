@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from agent_runtime.connections import Connections, NoAnswer
 from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.watching import AMBIGUOUS, Nobody, Watch
 
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
 SHOWN_CHARS = 180
@@ -54,7 +55,7 @@ class Answer:
         """
         if self.status in statuses:
             return self
-        ambiguous = self.status >= 500 or self.status in {408, 425, 429}
+        ambiguous = self.status >= 500 or self.status in AMBIGUOUS
         kind = RailUnknown if ambiguous else RailError
         raise kind(self.service, f"HTTP {self.status} {self._said()}".rstrip())
 
@@ -70,9 +71,14 @@ class Answer:
         return str(said)[:SHOWN_CHARS]
 
 
-def new_client(socket: str = "") -> Connections:
-    """A client that reads nothing from the environment and follows no redirect."""
-    return Connections(ANSWER_MAX_BYTES, socket)
+def new_client(socket: str = "", watch: Watch | None = None) -> Connections:
+    """A client that reads nothing from the environment and follows no redirect.
+
+    Args:
+        socket: path of a Unix socket that every connection goes to; empty for the network.
+        watch: is told of every call.
+    """
+    return Connections(ANSWER_MAX_BYTES, socket, watch or Nobody())
 
 
 async def ask(
@@ -94,8 +100,10 @@ async def ask(
     if params:
         url += ("&" if "?" in url else "?") + urlencode(params)
     try:
-        async with asyncio.timeout(deadline_seconds):
-            reply = await client.request(method, url, headers or {}, content)
+        with client.watch.call(service, method) as told:
+            async with asyncio.timeout(deadline_seconds):
+                reply = await client.request(method, url, headers or {}, content)
+            told(reply.status)
     except TimeoutError as error:
         raise RailUnknown(service, f"timed out after {deadline_seconds:g} s") from error
     except NoAnswer as error:

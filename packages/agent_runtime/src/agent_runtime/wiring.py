@@ -34,6 +34,7 @@ from agent_runtime.people import People
 from agent_runtime.plans import PlanStore
 from agent_runtime.process import Processor
 from agent_runtime.proofs import Proofs
+from agent_runtime.pulse import Pulse
 from agent_runtime.rails.collectors import Hot, Ping
 from agent_runtime.rails.eigenai import EigenAi, address_of
 from agent_runtime.rails.github import GitHub
@@ -44,6 +45,8 @@ from agent_runtime.requests import RequestLedger
 from agent_runtime.settings import Settings
 from agent_runtime.store import open_store
 from agent_runtime.tee import TeeWatch
+from agent_runtime.telemetry import Telemetry
+from agent_runtime.tracing import tracing
 from agent_runtime.webhook import PingWebhook
 
 
@@ -52,6 +55,7 @@ class Service:
     """Everything that lives as long as the process.
 
     `sender` and `payer` need NEAR, `agent` a guest agent, `attestor` AGENT_TLS=attested.
+    `signer_key` is the public half of NEAR_PRIVATE_KEY; empty without one.
     """
 
     settings: Settings
@@ -68,9 +72,13 @@ class Service:
     attestor: Attestor | None
     sender: Sender | None
     payer: Payer | None
+    payments: PaymentLedger
+    telemetry: Telemetry
+    signer_key: str
 
     async def aclose(self) -> None:
-        """Let go of connections and of the store."""
+        """Let go of connections, of the store, and of spans that are not exported yet."""
+        await self.telemetry.tracing.aclose()
         await self.client.aclose()
         if self.agent is not None:
             await self.agent.aclose()
@@ -86,7 +94,8 @@ def build(settings: Settings) -> Service:
     key = _key(settings)
     _check_grant_wallet(settings)
     db = _store(settings)
-    client = wire.new_client()
+    telemetry = Telemetry(tracing(settings))
+    client = wire.new_client(watch=telemetry)
     rpc = Rpc(client, settings.near_nodes, settings.near_archival, settings.near_headers)
     github, eigenai = _github(client, settings), EigenAi(client, settings)
     agent = find_agent(settings.dstack_endpoint, needed=settings.attested)
@@ -114,7 +123,7 @@ def build(settings: Settings) -> Service:
         settings,
         client,
         db,
-        Health(settings, canary, tee),
+        Health(settings, canary, tee, Pulse(db), books.payments),
         canary,
         PingWebhook(db, settings.ping_secret),
         processor,
@@ -125,6 +134,9 @@ def build(settings: Settings) -> Service:
         Attestor(settings, agent) if settings.attested and agent else None,
         sender,
         payer,
+        books.payments,
+        telemetry,
+        key.text if key else "",
     )
 
 

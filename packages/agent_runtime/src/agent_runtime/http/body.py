@@ -4,11 +4,14 @@ import asyncio
 import hashlib
 import hmac
 import json
-from typing import Any
+import re
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from agent_runtime.errors import ApiError
+from agent_runtime.http import models
 from agent_runtime.modes import Caller
 from agent_runtime.parsing import is_near_account
 from agent_runtime.process import Asked
@@ -16,8 +19,8 @@ from agent_runtime.requests import KEY_MAX_CHARS, fingerprint
 
 BODY_MAX_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
-NAME_MAX_CHARS = 256
-MEANING = ("text", "author", "type", "walletAddress", "nearAccountId", "evmAddress")
+NONCE = re.compile(r"[0-9a-f]{64}")
+M = TypeVar("M", bound=BaseModel)
 
 
 def require_key(request: Request, key: str) -> None:
@@ -69,8 +72,8 @@ def read_asked(body: bytes, key: str) -> Asked:
     Raises:
         ApiError: 400, saying which member is wrong.
     """
-    found = _object(body)
-    text, planned = _text(found, "text"), _text(found, "plan")
+    found = read_model(models.Text, body)
+    text, planned = (command or "" for command in (found.text, found.plan))
     if text.strip() and planned.strip():
         raise ApiError(400, "invalid_request", "text and plan are both given; send one of them")
     if not (text.strip() or planned.strip()):
@@ -79,21 +82,34 @@ def read_asked(body: bytes, key: str) -> Asked:
         raise ApiError(
             400, "invalid_request", f"Idempotency-Key is at most {KEY_MAX_CHARS} ASCII characters"
         )
-    meaning: dict[str, object] = {name: _text(found, name) for name in MEANING}
+    meaning: dict[str, object] = {
+        name: value or "" for name, value in found.model_dump(by_alias=True).items()
+    }
     if planned.strip():
-        return Asked(planned, _caller(found), key, fingerprint({**meaning, "plan": planned}), True)
+        return Asked(planned, _caller(found), key, fingerprint(meaning), True)
+    del meaning["plan"]  # a key that was bound before there were plans stays bound to its request
     return Asked(text, _caller(found), key, fingerprint(meaning))
 
 
-def _caller(found: dict[str, Any]) -> Caller:
+def read_model(model: type[M], body: bytes) -> M:
+    """A body as the record that it must be.
+
+    Raises:
+        ApiError: 400, saying which member is wrong and never its value.
+    """
+    try:
+        return model.model_validate(_object(body))
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        member = ".".join(str(part) for part in fault["loc"])
+        raise ApiError(400, "invalid_request", f"{member}: {fault['msg']}") from None
+
+
+def _caller(found: models.Text) -> Caller:
     """Who asks, in which channel, and the NEAR account that the request gives for them."""
-    channel, author = _text(found, "type") or "web", _text(found, "author")
-    if len(channel) > NAME_MAX_CHARS or len(author) > NAME_MAX_CHARS:
-        raise ApiError(
-            400, "invalid_request", f"author and type are at most {NAME_MAX_CHARS} characters"
-        )
-    given = (_text(found, "nearAccountId"), _text(found, "walletAddress"))
-    return Caller(channel, author, next((name for name in given if is_near_account(name)), ""))
+    given = (found.near_account_id or "", found.wallet_address or "")
+    account = next((name for name in given if is_near_account(name)), "")
+    return Caller(found.type or "web", found.author or "", account)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -104,19 +120,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ApiError(400, "invalid_request", "the body is no JSON object")
     return found
-
-
-def _text(found: dict[str, Any], name: str) -> str:
-    value = found.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ApiError(400, "invalid_request", f"{name} is no string")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ApiError(400, "invalid_request", f"{name} is no valid Unicode text") from error
-    return value
 
 
 def _too_large() -> ApiError:

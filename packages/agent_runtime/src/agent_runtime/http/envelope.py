@@ -1,20 +1,25 @@
-"""What is the same on every answer: CORS and plane headers, OPTIONS, one error shape, counters."""
+"""What all answers have: CORS, plane and request id, OPTIONS, one error shape, counters."""
 
-from collections.abc import Awaitable, Callable
+import re
+import secrets
+import time
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_runtime.errors import ApiError
 from agent_runtime.health import Metrics
-from agent_runtime.log import logger
+from agent_runtime.log import about_request, logger
+from agent_runtime.telemetry import Telemetry
+from agent_runtime.tracing import trace_id_of
 
-CORS = {
-    "access-control-allow-origin": "*",
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_CORS = {
     "access-control-allow-methods": "GET, POST, OPTIONS",
     "access-control-allow-headers": "Content-Type, x-agent-api-key, x-webhook-signature,"
     " x-ping-signature, x-ping-timestamp, Idempotency-Key",
+    "access-control-expose-headers": "x-plane, x-request-id",
 }
 
 
@@ -24,12 +29,29 @@ def error_answer(status: int, code: str, text: str) -> JSONResponse:
 
 
 class Envelope:
-    """ASGI middleware around all routes."""
+    """ASGI middleware around all routes.
 
-    def __init__(self, app: ASGIApp, plane: str, metrics: Metrics) -> None:
+    Args:
+        app: what answers.
+        plane: stamped on every answer.
+        origins: web pages that may call from a browser; others get no CORS header.
+        metrics: the counters of `/health`.
+        telemetry: counts and traces.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        plane: str,
+        origins: tuple[str, ...],
+        metrics: Metrics,
+        telemetry: Telemetry,
+    ) -> None:
         self._app = app
         self._plane = plane
+        self._origins = origins
         self._metrics = metrics
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, whatever happens inside."""
@@ -37,33 +59,63 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         self._metrics.requests += 1
-        begun, dressed = self._dress(send)
+        headers, method = Headers(scope=scope), scope["method"]
+        if method == "HEAD":  # answered as GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        answer = _Answer(send, self._dress(headers, request_id))
+        begun = time.perf_counter()
+        with (
+            about_request(request_id, trace_id_of(headers.get("traceparent", ""))),
+            self._telemetry.tracing.request(method, headers) as span,
+        ):
+            try:
+                await self._serve(scope, receive, answer)
+            finally:
+                route = getattr(scope.get("route"), "path", "none")
+                self._metrics.errors += answer.status >= 500
+                self._telemetry.request(route, method, answer.status, time.perf_counter() - begun)
+                span.set("http.route", f"{method} {route}")
+                span.set("http.response.status_code", answer.status)
+                span.set("request.id", request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if scope["method"] == "OPTIONS":
-            await Response(status_code=200)(scope, receive, dressed)
+            await Response(status_code=200)(scope, receive, answer.send)
             return
         try:
-            await self._app(scope, receive, dressed)
+            await self._app(scope, receive, answer.send)
         except ApiError as error:
-            answer = error_answer(error.status, error.code, error.text)
-            await answer(scope, receive, dressed)
+            refusal = error_answer(error.status, error.code, error.text)
+            await refusal(scope, receive, answer.send)
         except Exception:  # the outermost door: logged whole, told to the caller as a bare 500
             logger().exception("request_broke", path=scope["path"])
-            if begun():
+            if answer.status:
                 raise  # half an answer is out; only closing the connection is honest
-            answer = error_answer(500, "internal_error", "internal error")
-            await answer(scope, receive, dressed)
+            await error_answer(500, "internal_error", "internal error")(scope, receive, answer.send)
 
-    def _dress(self, send: Send) -> tuple[Callable[[], bool], Callable[[Message], Awaitable[None]]]:
-        started = False
+    def _dress(self, headers: Headers, request_id: str) -> dict[str, str]:
+        dress = {"x-plane": self._plane, "x-request-id": request_id}
+        origin = headers.get("origin", "")
+        if self._origins:
+            dress["vary"] = "Origin"
+        if origin in self._origins:
+            dress |= {**_CORS, "access-control-allow-origin": origin}
+        return dress
 
-        async def dressed(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                headers = MutableHeaders(scope=message)
-                headers["x-plane"] = self._plane
-                headers.update(CORS)
-                self._metrics.errors += message["status"] >= 500
-            await send(message)
 
-        return (lambda: started), dressed
+class _Answer:
+    """Sends one answer, dressed, and remembers its status; 0 before it begins."""
+
+    def __init__(self, send: Send, dress: dict[str, str]) -> None:
+        self._send = send
+        self._dress = dress
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Pass one message on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message).update(self._dress)
+        await self._send(message)

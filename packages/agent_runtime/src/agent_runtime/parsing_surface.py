@@ -1,0 +1,54 @@
+"""Readers of the settings about the service's surface; the rules are those of `parsing`."""
+
+import re
+
+from agent_runtime import parsing
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}=[\x21-\x7e]{1,512}")
+SECRET_CHARS_MIN = 16
+INTERVAL_MINUTES_MIN = 5
+INTERVAL_MINUTES_MAX = 24 * 60
+
+
+def origins(given: str) -> tuple[str, ...]:
+    """Origins of web pages, comma separated; there is no word for all of them."""
+    found = tuple(part.strip().lower() for part in given.split(",") if part.strip())
+    if not all(_ORIGIN.fullmatch(origin) for origin in found):
+        raise ValueError("not origins; expected http(s)://host[:port], comma separated, no path")
+    return found
+
+
+def digest(given: str) -> str:
+    """The digest of an image, or nothing."""
+    if given and not _DIGEST.fullmatch(given):
+        raise ValueError("not a digest; expected sha256: and 64 lower-case hex digits")
+    return given
+
+
+def maybe_name(given: str) -> str:
+    """A name that may stand in a header, or nothing."""
+    return given and parsing.name(given)
+
+
+def long_secret(given: str) -> str:
+    """A secret that cannot be guessed by trying, or nothing."""
+    if given and len(given) < SECRET_CHARS_MIN:
+        raise ValueError(f"too short; expected at least {SECRET_CHARS_MIN} characters")
+    return given
+
+
+def header_pairs(given: str) -> dict[str, str]:
+    """Headers as `name=value`, comma separated."""
+    found = [part.strip() for part in given.split(",") if part.strip()]
+    if not all(_HEADER.fullmatch(pair) for pair in found):
+        raise ValueError("not headers; expected name=value, comma separated")
+    return dict(pair.split("=", 1) for pair in found)
+
+
+def interval_minutes(given: str) -> int:
+    """Whole minutes; less than five are five (contract §7)."""
+    if not re.fullmatch(r"[0-9]{1,4}", given) or not 1 <= int(given) <= INTERVAL_MINUTES_MAX:
+        raise ValueError(f"not minutes; expected a whole number from 1 to {INTERVAL_MINUTES_MAX}")
+    return max(INTERVAL_MINUTES_MIN, int(given))
