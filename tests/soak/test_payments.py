@@ -26,7 +26,7 @@ from soak.plane import Plane
 from soak.weather import Weather
 
 SETTLE_SECONDS = 20
-CALLERS = 6
+CALLERS = 10
 STEPS_EACH = 14
 """Steps that a payment takes at the least, so that every death comes while there is work."""
 UNKNOWN = "❌ Payment outcome unknown"

@@ -15,7 +15,7 @@ SENDS = (
     {"kind": "wrong", "variant": "silent_drop"},
     {"kind": "wrong", "variant": "failed_receipt"},
     {"kind": "wrong", "variant": "invalid_nonce"},
-    {"kind": "wrong", "variant": "expired"},
+    {"kind": "wrong", "variant": "expired", "rate": 0.04},
     {"kind": "wrong", "variant": "html"},
     {"kind": "status", "status": 504, "after": True},
     {"kind": "status", "status": 429, "retry_after": 1},
@@ -54,7 +54,7 @@ class Weather:
             back = draw.choice((0, 1, 3, 6, None))
             self.reorgs += 1
             self.vanished += len(self._world.chain.reorganise(draw.randint(1, 2), back))
-        if draw.random() < 0.04 or self.spells == 10:
+        if draw.random() < 0.015 or self.spells == 10:
             self.expiries += 1
             self._world.chain.produce(skip=EXPIRY)
 
@@ -76,10 +76,9 @@ class Weather:
         return Rule(
             service="near",
             operation=operation,
-            rate=rate,
             seed=self._draw.getrandbits(32),
             match={"provider": provider} if provider else {},
-            **fault,
+            **{"rate": rate, **fault},
         )
 
     def _views(self):
