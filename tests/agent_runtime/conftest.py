@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -29,12 +29,13 @@ class Plane:
     server: Server
     client: httpx.AsyncClient
     tasks: list[Any] = field(default_factory=list)
+    author: str = "tester"
 
     async def process(self, text, *, key=None, headers=None, **members):
         sent = {"x-agent-api-key": API_KEY, **(headers or {})}
         if key:
             sent["idempotency-key"] = key
-        body = {"text": text, "author": "tester", "type": "web", **members}
+        body = {"text": text, "author": self.author, "type": "web", **members}
         return await self.client.post("/process", json=body, headers=sent)
 
     async def say(self, text, **more):
@@ -85,10 +86,16 @@ def environ(tmp_path, **more):
         "AGENT_SERVER_API_KEY": API_KEY,
         "AGENT_CANARY_MONITOR": "false",  # nothing is asked that a test does not ask for
         "AGENT_KEYLESS_PAY": "execute",  # plans have tests of their own
+        **_files(tmp_path),
+        **more,
+    }
+
+
+def _files(tmp_path):
+    return {
         "PAYMENTS_DB": str(tmp_path / "payments.db"),
         "AGENT_LOG_DIR": str(tmp_path / "logs"),
         "DSTACK_ENDPOINT": str(tmp_path / "no.sock"),
-        **more,
     }
 
 
@@ -136,6 +143,35 @@ async def rails(tmp_path, credentials, monkeypatch):
 async def plane(rails):
     async with running(rails.environ) as found:
         yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rails_of_module(tmp_path_factory, credentials):
+    """Stand-ins that the tests of a module share: each asks as somebody else."""
+    options = Options(block_seconds=0.01, rpc_wait_seconds=2.0)
+    async with World(options, credentials).running() as world:
+        env = world.describe()["planes"]["phala"]["env"]
+        yield Rails(world, environ(tmp_path_factory.mktemp("shared"), **env))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plane_of_module(rails_of_module):
+    """A plane among them."""
+    async with running(rails_of_module.environ) as found:
+        yield found
+
+
+@pytest.fixture
+def rails_shared(rails_of_module, tmp_path):
+    """The shared stand-ins, well again after each test; a plane of its own has its own files."""
+    yield replace(rails_of_module, environ={**rails_of_module.environ, **_files(tmp_path)})
+    rails_of_module.heal()
+
+
+@pytest.fixture
+def plane_shared(plane_of_module, request):
+    """The shared plane, asked by somebody of the test's own."""
+    return replace(plane_of_module, author=request.node.name)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

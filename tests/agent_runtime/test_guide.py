@@ -11,6 +11,18 @@ from agent_runtime.near import contract
 from agent_runtime.rails import github
 from agent_runtime.settings import Settings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def rails(rails_shared):
+    return rails_shared
+
+
+@pytest.fixture
+def plane(plane_shared):
+    return plane_shared
+
 
 async def test_help_names_every_intent(plane):
     text = await plane.say("@gitsplits @gitsplits what can you do?")
@@ -78,13 +90,16 @@ async def test_where_the_agent_is_silent_the_registration_says_so(plane, monkeyp
 
 async def test_an_analysis_waits_for_neither_the_chain_nor_the_model(plane, rails, monkeypatch):
     monkeypatch.setattr(analyze, "REST_SECONDS", 0.2)
-    rails.fault({"service": "near", "kind": "hang"}, {"service": "eigenai", "kind": "hang"})
+    rails.fault(
+        {"service": "near", "kind": "latency_ms", "latency_ms": 600},
+        {"service": "eigenai", "kind": "latency_ms", "latency_ms": 600},
+    )
     text = await plane.say("analyze acme/widgets")
     assert "Verification coverage: not available (near: timed out)" in text
     assert "AI insight: not available (eigenai: timed out)" in text
     assert "🥇 ada: 60 commits (60%)" in text
 
 
-def test_an_analysis_is_over_before_its_client_goes():
+async def test_an_analysis_is_over_before_its_client_goes():
     """GitHub's pages, then chain and model side by side, then the guest agent: under 25 s."""
     assert github.ALL_PAGES_SECONDS + analyze.REST_SECONDS + tee.PATIENCE_SECONDS < 25

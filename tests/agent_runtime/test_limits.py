@@ -13,8 +13,15 @@ from agent_runtime.near.contract import Row, Split
 from agent_runtime.parsing import Token
 from agent_runtime.settings import Settings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 USDC = Token("USDC", "usdc.near", 6)
 ASKED = Pay(Repo("o", "r"), "10", "USDC")
+
+
+@pytest.fixture
+def rails(rails_shared):
+    return rails_shared
 
 
 def planned(*shares):
@@ -26,7 +33,7 @@ def planned(*shares):
     return make_plan(ASKED, USDC, 10_000_000, split, sort_rows(split, wallets))
 
 
-def test_a_split_held_half_by_programs_needs_a_review():
+async def test_a_split_held_half_by_programs_needs_a_review():
     with pytest.raises(SafetyBlock) as block:
         planned(("renovate[bot]", 30), ("build-bot", 20), ("ada", 50))
     assert block.value.answer.startswith("🛑 Safety review required before payout: BOT_HEAVY: ")
@@ -34,7 +41,7 @@ def test_a_split_held_half_by_programs_needs_a_review():
     assert [share.units for share in plan.paid] == [5_100_000]
 
 
-def test_one_who_holds_nearly_all_among_three_is_flagged():
+async def test_one_who_holds_nearly_all_among_three_is_flagged():
     assert planned(("ada", 95), ("ken", 3), ("jean", 2)).flags == ("OUTLIER_SHARE",)
     assert planned(("ada", 94), ("ken", 4), ("jean", 2)).flags == ()
     assert planned(("ada", 95), ("ken", 5)).flags == ()
@@ -45,7 +52,7 @@ def settings(**told):
     return Settings.from_environ({"AGENT_SERVER_API_KEY": "k", **told})
 
 
-def test_while_only_canaries_are_paid_another_repository_and_a_large_amount_are_refused():
+async def test_while_only_canaries_are_paid_another_repository_and_a_large_amount_are_refused():
     told = settings(
         AGENT_MODE="production",
         AGENT_CANARY_ONLY_PAY="true",
@@ -63,7 +70,7 @@ def test_while_only_canaries_are_paid_another_repository_and_a_large_amount_are_
     assert payplan.check_policy(ASKED, settings(AGENT_CANARY_ONLY_PAY="true"))[1] == 10_000_000
 
 
-def test_each_token_may_have_limits_of_its_own():
+async def test_each_token_may_have_limits_of_its_own():
     told = settings(AGENT_TOKEN_LIMITS="near=2.5/3, USDC=9/100")
     for token, amount, most in (("NEAR", "2.6", "2.5"), ("USDC", "9.000001", "9")):
         with pytest.raises(PolicyBlock, match=f"amount {amount} is above the limit of {most}"):

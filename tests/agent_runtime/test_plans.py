@@ -3,14 +3,14 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 
 import pytest
-
-from agent_runtime import plans
-from agent_runtime.modes import Caller
+import pytest_asyncio
 
 PAY = "pay 10 USDC to acme/widgets"
-USDC = "usdc"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 NAMES = ("ada", "grace", "linus", "margaret")
 
 
@@ -18,19 +18,47 @@ def block(text):
     return json.loads(re.search(r"```json\n(.*?)\n```", text, re.DOTALL)[1])
 
 
-def moved(rails):
+def balance(rails):
     return sum(rails.usdc(f"{name}.people.near") for name in NAMES)
 
 
 @pytest.fixture
-async def careful(rails, run_plane):
+def rails(rails_shared):
+    return rails_shared
+
+
+@pytest.fixture
+def moved(rails):
+    """What has reached people since the test began, in USDC's smallest unit."""
+    before = balance(rails)
+    return lambda: balance(rails) - before
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shipped(rails_of_module, run_plane_of_module, tmp_path_factory):
     """A plane as it is shipped: a payment without a key makes a plan."""
-    del rails.environ["AGENT_KEYLESS_PAY"]
-    async with run_plane(rails.environ) as plane:
+    store = str(tmp_path_factory.mktemp("shipped") / "payments.db")
+    environ = {**rails_of_module.environ, "PAYMENTS_DB": store}
+    del environ["AGENT_KEYLESS_PAY"]
+    async with run_plane_of_module(environ) as plane:
         yield plane
 
 
-async def test_a_payment_without_a_key_is_planned_and_paid_once_under_the_plans_id(careful, rails):
+@pytest.fixture
+def careful(shipped, request):
+    """The same, asked by somebody of the test's own."""
+    return replace(shipped, author=request.node.name)
+
+
+@pytest.fixture
+def plane(plane_shared):
+    """A plane that pays without a key too."""
+    return plane_shared
+
+
+async def test_a_payment_without_a_key_is_planned_and_paid_once_under_the_plans_id(
+    careful, rails, moved
+):
     text = await careful.say(PAY)
     plan = block(text)
     assert re.fullmatch(r"plan-[0-9a-f]{10}", plan["id"])
@@ -46,23 +74,25 @@ async def test_a_payment_without_a_key_is_planned_and_paid_once_under_the_plans_
     assert plan["risks"] == ["onchain_value_transfer"]
     assert plan["outputs"] == ["tx_hash_or_intent_ref", "coverage_summary", "pending_claims"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z", plan["expiresAt"])
-    assert moved(rails) == 0
+    assert moved() == 0
     texts = await asyncio.gather(*(careful.say(f"approve {plan['id']}") for _ in range(4)))
     assert {text.split("\n")[0] for text in texts} == {
         "✅ Distributed 10 USDC to 4 payout-eligible verified contributors via near!"
     }
     answer = (await careful.process("approve " + plan["id"], key="k")).json()
     assert answer["paymentId"] == plan["id"]
-    assert moved(rails) == 10_000_000
+    assert moved() == 10_000_000
     assert plan["id"] in str(rails.books["transactions"][-1]["logs"])
 
 
-async def test_a_key_names_the_payment_and_needs_no_plan(careful, rails):
+async def test_a_key_names_the_payment_and_needs_no_plan(careful, rails, moved):
     assert (await careful.say(PAY, key="k1")).startswith("✅ Distributed")
-    assert moved(rails) == 10_000_000
+    assert moved() == 10_000_000
 
 
-async def test_only_who_asked_approves_and_a_new_plan_takes_the_place_of_the_old(careful, rails):
+async def test_only_who_asked_approves_and_a_new_plan_takes_the_place_of_the_old(
+    careful, rails, moved
+):
     first, second = [block(await careful.say(PAY))["id"] for _ in range(2)]
     for plan, who in ((first, {}), ("plan-0000000000", {}), (second, {"author": "mallory"})):
         text = await careful.say(f"approve {plan}", **who)
@@ -70,7 +100,7 @@ async def test_only_who_asked_approves_and_a_new_plan_takes_the_place_of_the_old
     other_channel = await careful.say(f"approve {second}", type="cast")
     assert other_channel.startswith("Pending plan mismatch")
     assert (await careful.say("approve", author="mallory")).startswith("No pending plan")
-    assert moved(rails) == 0
+    assert moved() == 0
     assert (await careful.say("@gitsplits approve")).startswith("✅ Distributed")
 
 
@@ -83,59 +113,56 @@ async def test_where_many_share_a_name_only_the_id_leads_to_a_plan(careful, rail
     assert (await careful.say(f"approve {plan}", **who)).startswith("✅ Distributed 10 USDC")
 
 
-async def test_a_cancelled_plan_is_gone(careful, rails):
+async def test_a_cancelled_plan_is_gone(careful, rails, moved):
     plan = block(await careful.say(PAY))["id"]
     assert (await careful.say("cancel")).startswith(f"Plan {plan} cancelled")
     assert (await careful.say("cancel")) == "No pending plan to cancel"
     assert (await careful.say(f"approve {plan}")).startswith("Pending plan mismatch")
-    assert moved(rails) == 0
+    assert moved() == 0
 
 
-async def test_a_plan_ends_by_itself(rails, run_plane):
-    rails.environ.update(AGENT_KEYLESS_PAY="plan", AGENT_PLAN_TTL_MS="1")
-    async with run_plane(rails.environ) as plane:
+async def test_a_plan_ends_by_itself(rails, run_plane, moved):
+    told = {**rails.environ, "AGENT_KEYLESS_PAY": "plan", "AGENT_PLAN_TTL_MS": "1"}
+    async with run_plane(told) as plane:
         plan = block(await plane.say(PAY))["id"]
         assert (await plane.say(f"approve {plan}")) == f"Plan {plan} has expired; ask for it again"
-    assert moved(rails) == 0
+    assert moved() == 0
 
 
-async def test_a_plan_outlives_a_restart_and_policy_is_judged_again(rails, run_plane):
-    rails.environ["AGENT_KEYLESS_PAY"] = "plan"
-    async with run_plane(rails.environ) as plane:
+async def test_a_plan_outlives_a_restart_and_policy_is_judged_again(rails, run_plane, moved):
+    told = {**rails.environ, "AGENT_KEYLESS_PAY": "plan"}
+    async with run_plane(told) as plane:
         plan = block(await plane.say(PAY))["id"]
-    async with run_plane({**rails.environ, "AGENT_MAX_PAYOUT_AMOUNT": "9"}) as plane:
+    async with run_plane({**told, "AGENT_MAX_PAYOUT_AMOUNT": "9"}) as plane:
         text = await plane.say(f"approve {plan}")
         assert text == "🛑 Policy blocked pay: amount 10 is above the limit of 9"
-    assert moved(rails) == 0
-    async with run_plane(rails.environ) as plane:
+    assert moved() == 0
+    async with run_plane(told) as plane:
         assert (await plane.say("approve")).startswith("✅ Distributed")
 
 
-async def test_what_has_changed_since_is_not_paid(careful, rails):
-    plan = block(await careful.say(PAY))["id"]
-    await careful.say("create split for acme/widgets 70/30")
+async def test_what_has_changed_since_is_not_paid(careful, rails, moved):
+    await careful.say("create split for acme/no-app")
+    plan = block(await careful.say("pay 10 USDC to acme/no-app"))["id"]
+    await careful.say("create split for acme/no-app 70/30")
     text = await careful.say(f"approve {plan}")
     assert text.startswith("🛑 Nothing was done: what would be done has changed")
     assert (await careful.say(f"approve {plan}")).startswith("Pending plan mismatch")
-    assert moved(rails) == 0
+    assert moved() == 0
 
 
 async def test_a_refused_payment_makes_no_plan(careful):
     for text, answer in (
         ("pay 251 USDC to acme/widgets", "🛑 Policy blocked pay: amount 251"),
-        ("pay 1 USDC to acme/no-app", "No split found for"),
+        ("pay 1 USDC to acme/empty", "No split found for"),
     ):
         assert (await careful.say(text)).startswith(answer)
     assert (await careful.say("approve")).startswith("No pending plan")
 
 
-def test_a_plans_id_cannot_be_guessed_from_another():
-    """Ids come from the system's randomness: 40 bits each, no two alike."""
-    assert len({plans.new_id() for _ in range(1000)}) == 1000
-    assert Caller("web", "").shared
-
-
-async def test_a_payment_that_did_not_move_anything_is_made_again_under_its_plan(careful, rails):
+async def test_a_payment_that_did_not_move_anything_is_made_again_under_its_plan(
+    careful, rails, moved
+):
     plan = block(await careful.say(PAY))["id"]
     rails.fault(
         {"service": "near", "operation": "send_tx", "kind": "wrong", "variant": "failed_receipt"}
@@ -145,10 +172,10 @@ async def test_a_payment_that_did_not_move_anything_is_made_again_under_its_plan
     text = await careful.say(f"approve {plan}")
     assert text.startswith("✅ Distributed 10 USDC"), text
     assert await careful.say(f"approve {plan}") == text
-    assert moved(rails) == 10_000_000
+    assert moved() == 10_000_000
 
 
-async def test_a_command_sent_as_a_plan_is_never_carried_out(rails, plane):
+async def test_a_command_sent_as_a_plan_is_never_carried_out(rails, plane, moved):
     """Whatever the settings and the key say; and nothing but `create` and `pay` is planned."""
 
     async def planned(text, **more):
@@ -163,11 +190,11 @@ async def test_a_command_sent_as_a_plan_is_never_carried_out(rails, plane):
     assert (await planned("create split for acme/widgets 70/30")).startswith("📝 Plan for create")
     assert (await planned(f"approve {block(text)['id']}")).startswith("Only `create` and `pay`")
     assert (await planned("pay ten to acme/widgets")).startswith("I didn't understand")
-    assert moved(rails) == 0
+    assert moved() == 0
     both = await plane.process(PAY, plan=PAY)
     assert (both.status_code, both.json()["code"]) == (400, "invalid_request")
     assert (await plane.process(PAY, key="k1")).status_code == 409, "another request"
     assert (await plane.say(f"approve {block(text)['id']}")).startswith("Pending plan mismatch")
     newest = block(await planned(PAY))["id"]
     assert (await plane.say(f"approve {newest}")).startswith("✅ Distributed 10 USDC")
-    assert moved(rails) == 10_000_000
+    assert moved() == 10_000_000

@@ -1,11 +1,26 @@
 """What was asked can be asked again by who asked it; a payment is shown and never made again."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from agent_runtime.events import EventLog
 from agent_runtime.modes import Caller
 
 PAY = "pay 10 USDC to acme/widgets"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def rails(rails_shared):
+    return rails_shared
+
+
+@pytest.fixture
+def plane(plane_shared):
+    return plane_shared
 
 
 async def event_of(plane, text, **more):
@@ -28,6 +43,7 @@ async def test_a_payment_is_replayed_as_its_stored_state_alone(rails, run_plane)
 
 
 async def test_a_refused_payment_and_an_approval_are_not_carried_out_by_a_replay(plane, rails):
+    before = len(rails.transactions(rails.world.describe()["near"]["usdc"]))
     refused = await event_of(plane, "pay 1 USDC to acme/no-app")
     await plane.say("create acme/no-app")
     assert (await plane.say(f"replay {refused}")).endswith("It made no payment.")
@@ -36,7 +52,7 @@ async def test_a_refused_payment_and_an_approval_are_not_carried_out_by_a_replay
     approval = await event_of(plane, "approve plan-0000000000")
     assert (await plane.say(f"replay {approval}")).endswith("It made no payment.")
     usdc = rails.world.describe()["near"]["usdc"]
-    assert rails.transactions(usdc) == []
+    assert len(rails.transactions(usdc)) == before
 
 
 async def test_what_only_reads_is_asked_again_and_orders_are_not(plane):
@@ -50,13 +66,14 @@ async def test_what_only_reads_is_asked_again_and_orders_are_not(plane):
         assert "is not replayed" in await plane.say(f"replay {event}")
 
 
-async def test_the_log_says_what_happened_in_the_words_of_the_contract(plane, tmp_path):
+async def test_the_log_says_what_happened_in_the_words_of_the_contract(plane, rails_of_module):
     await plane.say("mode draft")
     await plane.say(PAY)
     await plane.say("cancel")
     await plane.say("pay 251 USDC to acme/widgets")
-    lines = (tmp_path / "logs" / "agent-events.ndjson").read_text("utf-8").splitlines()
-    found = [json.loads(line) for line in lines]
+    log = Path(rails_of_module.environ["AGENT_LOG_DIR"]) / "agent-events.ndjson"
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    found = [line for line in lines if line["author"] == plane.author]
     assert {"timestamp", "eventId", "type"} <= set(found[0])
     assert {line["type"] for line in found} == {
         "message_received",
@@ -68,7 +85,7 @@ async def test_the_log_says_what_happened_in_the_words_of_the_contract(plane, tm
     }
 
 
-def test_commands_are_found_again_after_a_restart_and_half_a_line_hides_none(tmp_path):
+async def test_commands_are_found_again_after_a_restart_and_half_a_line_hides_none(tmp_path):
     log = EventLog(str(tmp_path))
     kept = log.record("message_received", channel="web", author="a", text="analyze o/r")
     log.record("intent_executed", of=kept, intent="pay", paymentId="pay-1")
@@ -82,14 +99,14 @@ def test_commands_are_found_again_after_a_restart_and_half_a_line_hides_none(tmp
     )
 
 
-def test_a_log_that_cannot_be_written_costs_no_answer(tmp_path):
+async def test_a_log_that_cannot_be_written_costs_no_answer(tmp_path):
     (tmp_path / "in-the-way").write_text("")
     log = EventLog(str(tmp_path / "in-the-way"))
     event = log.record("message_received", channel="web", author="a", text="help")
     assert log.command(event).text == "help"
 
 
-def test_a_full_log_makes_room_and_old_commands_are_forgotten(tmp_path, monkeypatch):
+async def test_a_full_log_makes_room_and_old_commands_are_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr("agent_runtime.events.FILE_BYTES_MAX", 1_000)
     monkeypatch.setattr("agent_runtime.events.KEPT_MAX", 5)
     log = EventLog(str(tmp_path))

@@ -11,7 +11,19 @@ from agent_runtime.errors import RailUnknown
 from agent_runtime.rails.reputation import Kind, Reputations
 from agent_runtime.settings import Settings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 PAY = "pay 10 USDC to acme/widgets"
+
+
+@pytest.fixture
+def rails(rails_shared):
+    return rails_shared
+
+
+@pytest.fixture
+def plane(plane_shared):
+    return plane_shared
 
 
 @contextlib.asynccontextmanager

@@ -3,11 +3,34 @@
 import re
 
 import httpx
+import pytest
+import pytest_asyncio
 
 from sandbox import people
 
-MINE = "tony-new.near"
-VERIFY = "@gitsplits verify my github @Tony"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LOGINS = iter([f"contributor-{n:03d}" for n in range(1, 99, 2)])  # nobody of them is verified
+BIG = "near/near-sdk-rs"
+
+
+@pytest.fixture
+def rails(rails_shared):
+    return rails_shared
+
+
+@pytest.fixture
+def plane(plane_shared):
+    return plane_shared
+
+
+@pytest.fixture
+def login():
+    """Somebody whom no other test has linked."""
+    return next(LOGINS)
+
+
+def mine(login):
+    return f"{login}.mine.near"
 
 
 async def publish(rails, login, content, *, description="", public=True):
@@ -29,71 +52,94 @@ def wallet_on_chain(rails, login):
     return rails.world.chain.store.get(("contract", "gitsplits.near", "wallet", login))
 
 
-async def claimed(plane, login="tony", wallet=MINE, **who):
-    return await plane.say(f"verify {login}", nearAccountId=wallet, **who)
+async def claimed(plane, login, *, wallet="", **who):
+    return await plane.say(f"verify {login}", nearAccountId=wallet or mine(login), **who)
 
 
-async def linked(plane, rails):
-    await publish(rails, "tony", code_in(await claimed(plane)))
-    return await claimed(plane)
+async def linked(plane, rails, login):
+    await publish(rails, login, code_in(await claimed(plane, login)))
+    return await claimed(plane, login)
 
 
-async def test_a_code_in_a_gist_of_the_account_links_it_to_the_wallet(plane, rails):
-    text = await plane.say(VERIFY, nearAccountId=MINE)
-    assert text.startswith("🔐 Verification initiated for @tony\nCode: gitsplits-verify-")
-    assert MINE in text
+async def test_a_code_in_a_gist_of_the_account_links_it_to_the_wallet(plane, rails, login):
+    text = await plane.say(
+        f"@gitsplits verify my github @{login.title()}", nearAccountId=mine(login)
+    )
+    assert text.startswith(f"🔐 Verification initiated for @{login}\nCode: gitsplits-verify-")
+    assert mine(login) in text
     code = code_in(text)
-    assert code_in(await claimed(plane)) == code  # not published yet: the same one again
-    assert wallet_on_chain(rails, "tony") is None
-    await publish(rails, "tony", f"yes:\n{code}\n")
-    assert await claimed(plane) == f"✅ @tony verified and linked to {MINE}"
-    assert wallet_on_chain(rails, "tony") == MINE
-    text = await plane.say("verify tony")
-    assert text == f"✅ @tony is already verified and linked to {MINE}"
+    assert code_in(await claimed(plane, login)) == code  # not published yet: the same one again
+    assert wallet_on_chain(rails, login) is None
+    await publish(rails, login, f"yes:\n{code}\n")
+    text = await claimed(plane, login)
+    assert text.startswith(f"✅ @{login} verified and linked to {mine(login)}\n")
+    assert wallet_on_chain(rails, login) == mine(login)
+    register(rails, login)
+    text = await plane.say(f"verify {login}")
+    assert text.startswith(f"✅ @{login} is already verified and linked to {mine(login)}\n")
 
 
-async def test_a_code_serves_nobody_else_and_no_other_wallet(plane, rails):
-    await publish(rails, "tony", code_in(await claimed(plane)))
+async def test_a_code_serves_nobody_else_and_no_other_wallet(plane, rails, login):
+    await publish(rails, login, code_in(await claimed(plane, login)))
     for who in ({"author": "mallory"}, {"type": "cast"}, {"wallet": "evil.near"}):
         for _ in range(2):
-            assert (await claimed(plane, **who)).startswith("🔐 Verification initiated")
-    assert wallet_on_chain(rails, "tony") is None
+            assert (await claimed(plane, login, **who)).startswith("🔐 Verification initiated")
+    assert wallet_on_chain(rails, login) is None
 
 
-async def test_another_accounts_gist_a_secret_one_and_half_a_code_prove_nothing(plane, rails):
-    code = code_in(await claimed(plane))
+async def test_another_accounts_gist_a_secret_one_and_half_a_code_prove_nothing(
+    plane, rails, login
+):
+    code = code_in(await claimed(plane, login))
     await publish(rails, "grace", code)
-    await publish(rails, "tony", code, public=False)
-    await publish(rails, "tony", code + "0", description=code[:-1])
-    assert (await claimed(plane)).startswith("🔐 Verification initiated")
-    assert wallet_on_chain(rails, "tony") is None
+    await publish(rails, login, code, public=False)
+    await publish(rails, login, code + "0", description=code[:-1])
+    assert (await claimed(plane, login)).startswith("🔐 Verification initiated")
+    assert wallet_on_chain(rails, login) is None
 
 
-async def test_a_code_ends(rails, run_plane):
+async def test_a_code_ends(rails, run_plane, login):
     async with run_plane({**rails.environ, "AGENT_VERIFY_TTL_MS": "1"}) as plane:
-        code = code_in(await claimed(plane))
-        await publish(rails, "tony", code)
-        assert code_in(await claimed(plane)) != code
+        code = code_in(await claimed(plane, login))
+        await publish(rails, login, code)
+        assert code_in(await claimed(plane, login)) != code
 
 
-async def test_what_cannot_be_linked_is_refused_with_the_reason(plane, rails):
+async def test_what_cannot_be_linked_is_refused_with_the_reason(plane, rails, login):
+    before = rails.transactions()
     for text, more, answer in (
-        ("verify tony", {}, "to link a login, ask as yourself"),
-        ("verify tony", {"nearAccountId": MINE, "author": "web_user"}, "to link a login, ask as"),
-        ("verify tony", {"nearAccountId": "Not An Account"}, "to link a login, ask as yourself"),
-        ("verify nobody-here", {"nearAccountId": MINE}, "GitHub has no account @nobody-here"),
-        ("verify tony", {"nearAccountId": "ada.people.near"}, "ada.people.near is linked to @ada"),
+        (f"verify {login}", {}, "to link a login, ask as yourself"),
+        (
+            f"verify {login}",
+            {"nearAccountId": mine(login), "author": "web_user"},
+            "to link a login, ask as",
+        ),
+        (
+            f"verify {login}",
+            {"nearAccountId": "Not An Account"},
+            "to link a login, ask as yourself",
+        ),
+        (
+            "verify nobody-here",
+            {"nearAccountId": mine(login)},
+            "GitHub has no account @nobody-here",
+        ),
+        (
+            f"verify {login}",
+            {"nearAccountId": "ada.people.near"},
+            "ada.people.near is linked to @ada",
+        ),
     ):
         assert (await plane.say(text, **more)).startswith(f"❌ Verification failed: {answer}"), text
-    assert rails.transactions() == []
+    assert rails.transactions() == before
 
 
-async def test_without_githubs_answer_nothing_is_linked(plane, rails):
-    await publish(rails, "tony", code_in(await claimed(plane)))
+async def test_without_githubs_answer_nothing_is_linked(plane, rails, login):
+    await publish(rails, login, code_in(await claimed(plane, login)))
     for operation in ("user", "gists", "gist"):
         rails.fault({"service": "github", "operation": operation, "kind": "half"})
-        assert (await claimed(plane)).startswith("❌ Verification failed: github: ")
-    assert wallet_on_chain(rails, "tony") is None
+        assert (await claimed(plane, login)).startswith("❌ Verification failed: github: ")
+    assert wallet_on_chain(rails, login) is None
 
 
 async def test_the_status_of_a_repository_names_everybody(plane):
@@ -108,35 +154,37 @@ async def test_the_status_of_a_repository_names_everybody(plane):
     assert "Verification coverage: 4/4 verified\n✅ @ada -> ada.people.near\n" in text
 
 
-def register(rails):
+def register(rails, login):
     """Let the new account hold the tokens, as a `storage_deposit` there would."""
     for token in (rails.world.describe()["near"]["usdc"], "wrap.near"):
-        rails.world.chain.store.set(("contract", token, "balance", MINE), 0)
+        rails.world.chain.store.set(("contract", token, "balance", mine(login)), 0)
     for _ in range(4):  # until it is final
         rails.world.chain.produce()
 
 
-async def owe(plane):
-    await plane.say("create near/near-sdk-rs")
-    assert (await plane.say("pay 100 USDC to near/near-sdk-rs", key="k1")).startswith("✅")
-    assert (await plane.say("pay 10 NEAR to near/near-sdk-rs", key="k2")).startswith("✅")
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def owed(plane_of_module):
+    """Every login of this file is owed USDC and NEAR."""
+    await plane_of_module.say(f"create {BIG}")
+    for n, amount in enumerate(("100 USDC", "10 NEAR")):
+        paid = await plane_of_module.say(f"pay {amount} to {BIG}", key=f"owed{n}")
+        assert paid.startswith("✅ Distributed"), paid
 
 
-async def test_claims_are_offered_to_who_verifies_and_paid_once_each(plane, rails):
-    await owe(plane)
-    before = await plane.say("pending tony")
+async def test_claims_are_offered_to_who_verifies_and_paid_once_each(plane, rails, login):
+    before = await plane.say(f"pending {login}")
     usdc, near = re.findall(r"Total: (\S+) (?:USDC|NEAR)", before)
-    assert f"- tony: 1 claim(s), {usdc} USDC\n- tony: 1 claim(s), {near} NEAR" in before
-    text = await linked(plane, rails)
+    assert f"- {login}: 1 claim(s), {usdc} USDC\n- {login}: 1 claim(s), {near} NEAR" in before
+    text = await linked(plane, rails, login)
     assert text.startswith(
-        f"✅ @tony verified and linked to {MINE}\n⏳ {usdc} USDC is owed to @tony"
+        f"✅ @{login} verified and linked to {mine(login)}\n⏳ {usdc} USDC is owed"
     )
     assert "not registered with" in text  # the new account cannot hold the token yet
-    register(rails)
+    register(rails, login)
     before = len(rails.transactions())
     for amount, token in ((usdc, "USDC"), (near, "NEAR")):
-        text = await plane.say("verify tony")
-        assert f"⏳ {amount} {token} is owed to @tony\n📝 Plan for pay" in text, text
+        text = await plane.say(f"verify {login}")
+        assert f"⏳ {amount} {token} is owed to @{login}\n📝 Plan for pay" in text, text
         assert len(rails.transactions()) == before  # verifying moves nothing
         plan = re.search(r"plan-[0-9a-f]{10}", text)[0]
         for _ in range(2):
@@ -144,50 +192,54 @@ async def test_claims_are_offered_to_who_verifies_and_paid_once_each(plane, rail
             assert paid.startswith(f"✅ Distributed {amount} {token} to 1 payout-eligible"), paid
         before += 1
     assert len(rails.transactions()) == before
-    assert await plane.say("pending tony") == "No pending claims for @tony"
-    assert "owed" not in await plane.say("verify tony")
+    assert await plane.say(f"pending {login}") == f"No pending claims for @{login}"
+    assert "owed" not in await plane.say(f"verify {login}")
 
 
-async def test_two_plans_for_one_claim_pay_it_once(plane, rails):
-    await owe(plane)
-    await linked(plane, rails)
-    register(rails)
-    texts = [await plane.say("verify tony", author=author) for author in ("a", "b")]
+async def test_two_plans_for_one_claim_pay_it_once(plane, rails, login):
+    await linked(plane, rails, login)
+    register(rails, login)
+    texts = [await plane.say(f"verify {login}", author=author) for author in ("a", "b")]
     plans = [re.search(r"plan-[0-9a-f]{10}", text)[0] for text in texts]
     assert (await plane.say(f"approve {plans[0]}", author="a")).startswith("✅ Distributed")
     second = await plane.say(f"approve {plans[1]}", author="b")
     assert second.startswith("🛑 A claim of this plan is redeemed already"), second
 
 
-async def test_a_login_that_changed_hands_gets_neither_the_payment_nor_the_claims(plane, rails):
-    """Somebody else proved `tony` since: rows and claims of the first one are not theirs."""
-    await owe(plane)
+async def test_a_login_that_changed_hands_gets_neither_the_payment_nor_the_claims(
+    plane, rails, login, owed
+):
+    """Somebody else proved the login since: rows and claims of the first one are not theirs."""
     mallory = people.number_of("mallory")
     store = plane.service.processor._crew.chain.verifier._people
-    await linked(plane, rails)
-    store.remember_proof("tony", mallory, MINE)
-    text = await plane.say("pay 5 USDC to near/near-sdk-rs", key="k3")
-    assert "⚠️ Counted as unverified: @tony: the wallet was linked by another GitHub account" in text
-    assert f"-> {MINE}" not in text
-    status = await plane.say("verify contributors for near/near-sdk-rs")
-    assert "✅ @tony" not in status
-    store.remember_split("github.com/near/near-sdk-rs", [("tony", mallory)])
+    await linked(plane, rails, login)
+    store.remember_proof(login, mallory, mine(login))
+    text = await plane.say(f"pay 5 USDC to {BIG}", key="k3")
+    assert (
+        f"⚠️ Counted as unverified: @{login}: the wallet was linked by another GitHub account"
+        in text
+    )
+    assert f"-> {mine(login)}" not in text
+    status = await plane.say(f"verify contributors for {BIG}")
+    assert f"✅ @{login} ->" not in status
+    store._db.execute("UPDATE split_people SET github_id=? WHERE login=?", (mallory, login))
     for row in store._db.execute("SELECT id, plan FROM payments").fetchall():
-        changed = row[1].replace(str(people.number_of("tony")), str(mallory))
+        changed = row[1].replace(str(people.number_of(login)), str(mallory))
         store._db.execute("UPDATE payments SET plan=? WHERE id=?", (changed, row[0]))
-    await publish(rails, "tony", code_in(await claimed(plane)))
-    text = await claimed(plane)
+    await publish(rails, login, code_in(await claimed(plane, login)))
+    text = await claimed(plane, login)
     assert "⚠️ 3 claim(s) under this login belong to another GitHub account" in text, text
 
 
-async def test_a_claim_given_to_another_payment_is_not_paid_by_the_first_one_again(plane, rails):
+async def test_a_claim_given_to_another_payment_is_not_paid_by_the_first_one_again(
+    plane, rails, login, owed
+):
     """The first redemption failed with nothing moved; the claim went to a second plan, paid."""
-    await owe(plane)
-    await linked(plane, rails)
-    register(rails)
+    await linked(plane, rails, login)
+    register(rails, login)
     plans = []
     for author in ("a", "b"):
-        text = await plane.say("verify tony", author=author)
+        text = await plane.say(f"verify {login}", author=author)
         plans.append(re.search(r"plan-[0-9a-f]{10}", text)[0])
     rails.fault(
         {"service": "near", "operation": "send_tx", "kind": "wrong", "variant": "failed_receipt"}
