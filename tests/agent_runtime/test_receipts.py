@@ -100,7 +100,7 @@ async def _tells_no_secret(plane, rails, path, shown):
     assert not [secret for secret in [*secrets, "tester"] if secret in told]
     reader = Reader(shown.text)
     assert "script" not in reader.tags
-    assert [one for one in reader.links if "nearblocks" not in one] == ["/app/style.css"]
+    assert [one for one in reader.links if "nearblocks" not in one] == ["data:,", "/app/style.css"]
     policy = shown.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy

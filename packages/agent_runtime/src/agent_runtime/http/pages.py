@@ -17,7 +17,7 @@ from agent_runtime.receipts.desk import PATH, Desk
 from agent_runtime.receipts.page import page
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 GUARDS = {

@@ -14,6 +14,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 {again}<title>{title}</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/app/style.css">
 </head>
 <body>
