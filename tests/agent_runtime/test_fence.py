@@ -10,6 +10,7 @@ from agent_runtime.near.ledger import Attempt, State
 from agent_runtime.near.resolver import Sight
 from agent_runtime.near.rpc import Rpc
 from sandbox.near import genesis
+from sandbox.near.provider import Provider
 
 PAY = "pay 10 USDC to acme/widgets"
 NAMES = ("ada", "grace", "linus", "margaret")
@@ -17,17 +18,21 @@ NAMES = ("ada", "grace", "linus", "margaret")
 
 @pytest.fixture(autouse=True)
 def deadlines(monkeypatch):
-    monkeypatch.setattr(sender, "SEND_SECONDS", 0.3)
-    monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.6)
+    monkeypatch.setattr(sender, "SEND_SECONDS", 0.15)
+    monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.3)
     monkeypatch.setattr(sender, "CLEAR_SECONDS", 0.5)
     monkeypatch.setattr(death, "LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(fence, "FENCE_SECONDS", 1.0)
+    monkeypatch.setattr(fence, "FENCE_SECONDS", 0.3)
     monkeypatch.setattr(resolver, "PAUSE_SECONDS", 0.02)
 
 
 @pytest.fixture
-async def pair(rails, run_plane):
-    """A plane with two providers."""
+async def pair(rails, run_plane, monkeypatch):
+    """A plane with two providers, which do not wait long for what was lost."""
+    real = Provider.wait_for
+    monkeypatch.setattr(
+        Provider, "wait_for", lambda self, name, level, most: real(self, name, level, 0.1)
+    )
     marked = rails.world.describe()["planes"]["phala"]["marked_env"]["NEAR_NODE_URL"]
     rails.environ["NEAR_NODE_URL"] += "," + marked
     async with run_plane(rails.environ) as plane:

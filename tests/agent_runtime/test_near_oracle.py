@@ -73,6 +73,10 @@ def as_the_runtime_has_it(action):
             return ours.Transfer(deposit)
         case borsh.FunctionCall(method, args, gas, deposit):
             return ours.Call(method, args, gas, deposit)
+        case borsh.DeleteKey(public_key):
+            return ours.DeleteKey(public_key)
+        case borsh.AddKey(public_key, None):
+            return ours.AddKey(public_key)
     raise AssertionError(action)
 
 
@@ -108,7 +112,7 @@ def test_the_stand_ins_bytes_hash_and_signature_are_the_oracles(drawn, seed):
     assert (read.transaction, read.digest, read.signature) == (mine, digest, signed[-64:])
 
 
-@given(drawn=transactions(st.one_of(TRANSFERS, CALLS)), seed=BYTES32)
+@given(drawn=transactions(st.one_of(TRANSFERS, CALLS, DELETIONS, FULL)), seed=BYTES32)
 def test_the_runtimes_bytes_hash_and_signature_are_the_oracles(drawn, seed):
     key = KeyPair.from_seed(seed)
     draft = ours.Draft(
@@ -129,7 +133,9 @@ def test_every_action_that_either_codec_knows_is_asked_about():
     """An action added to a codec and not to this test would be money signed unchecked."""
     drawn = {borsh.Transfer, borsh.FunctionCall, borsh.AddKey, borsh.DeleteKey}
     assert set(typing.get_args(borsh.Action)) == drawn
+    key = bytes(32)
     samples = [borsh.Transfer(1), borsh.FunctionCall("m", b"", 1, 0)]
+    samples += [borsh.AddKey(key, None), borsh.DeleteKey(key)]
     made = {type(as_the_runtime_has_it(sample)) for sample in samples}
     assert set(typing.get_args(ours.Action)) == made
 
