@@ -30,6 +30,7 @@ from cutover.settings import (
     GatewaySettings,
     LiveSettings,
     PlaneSettings,
+    PreconditionSettings,
 )
 from cutover.simulator.chance import WEIGHTS
 from cutover.simulator.checkers import CHECKERS
@@ -50,6 +51,7 @@ SECTIONS: Final = (
     ("gateway", GatewaySettings),
     ("live", LiveSettings),
     ("attestation", AttestationSettings),
+    ("preconditions", PreconditionSettings),
 )
 _TYPES: Final = {
     str: "text", int: "whole number", bool: "true or false", Path: "path", SecretStr: "secret",

@@ -17,6 +17,7 @@ from cutover.settings import (
     GatewaySettings,
     LiveSettings,
     PlaneSettings,
+    PreconditionSettings,
     Settings,
     load_settings,
 )
@@ -29,6 +30,7 @@ SECTIONS = {
     "gateway": GatewaySettings,
     "live": LiveSettings,
     "attestation": AttestationSettings,
+    "preconditions": PreconditionSettings,
 }
 ROWS = re.findall(r"^\| `([\w.]+)\.(\w+)` \| (.+?) \| (.+?) \| (.+) \|$", PAGE, re.MULTILINE)
 SETTINGS = [(s, name) for s, model in SECTIONS.items() for name in model.model_fields]

@@ -19,7 +19,7 @@ from cutover.conductor.attested_plane import AttestedPlane
 from cutover.conductor.attester import ReportedAttester
 from cutover.conductor.chain_lookup import NearChain
 from cutover.conductor.cleanse import Cleanser
-from cutover.conductor.config import GatewayAccess, PlaneAccess
+from cutover.conductor.config import GatewayAccess
 from cutover.conductor.credentials import (
     GATEWAY_FILE,
     Tokens,
@@ -29,10 +29,8 @@ from cutover.conductor.credentials import (
 from cutover.conductor.inspector import PlaneInspector
 from cutover.conductor.listener import listen, port_before
 from cutover.conductor.log import Log, flush, say
-from cutover.conductor.pin import Pin
 from cutover.conductor.plane_client import HttpPlane, connections
 from cutover.conductor.postchecks import PostChecks
-from cutover.conductor.preconditions import Preconditions
 from cutover.conductor.recovery import adopted, recover
 from cutover.conductor.reference import HttpReference
 from cutover.conductor.sealer import Sealer
@@ -41,13 +39,15 @@ from cutover.crashpoint import Process, arm_by_environment, crashpoint
 from cutover.decision.fact import Entry
 from cutover.decision.run import TERMINAL, Phase, Run
 from cutover.errors import ConfigurationError, CutoverError, UnreachableError
-from cutover.evidence.observation import PostCheckSeen
+from cutover.evidence.observation import PostCheckSeen, PreconditionSeen
 from cutover.fit import attesting_of, check_fit
 from cutover.gateway import node
 from cutover.gateway.config import DEADLINES_MS, GatewayConfig, PlaneEndpoint
 from cutover.journal import schema
 from cutover.journal.store import Journal
+from cutover.preflight import asked_planes, preconditions_of, preflight, refuse_failing
 from cutover.runbook.document import Runbook
+from cutover.runbook.gate import Check
 from cutover.runbook.intent import Intent
 from cutover.runbook.load import load_text
 from cutover.settings import GatewaySettings, Settings
@@ -57,6 +57,8 @@ from cutover.versions import versions
 JOURNAL_FILE = "journal.db"
 ARCHIVE_FILE = "archive.zip"
 """The record of a run that is over; those made before bear the number of their last entry."""
+
+JustSeen = Mapping[Check, PreconditionSeen]
 
 
 def load_runbook(path: Path) -> Runbook:
@@ -91,6 +93,8 @@ class Outcome:
 def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
     """Carry a runbook out, or go on with it; returns when the run is over or a signal came.
 
+    A new run is begun only if no precondition definitely fails; it waits for what is unknown.
+
     Raises:
         CutoverError: it cannot start, or the journal cannot be written.
     """
@@ -98,12 +102,13 @@ def run_conductor(runbook: Runbook, settings: Settings) -> Outcome:
     unfit = "" if runbook.rehearsal else f"runbook {runbook.name!r} is no rehearsal"
     arm_by_environment(Process.CONDUCTOR, unfit)
     data = settings.conductor.data
-    tokens = read_or_make(data)
     path = data / JOURNAL_FILE
+    just_seen = {} if schema.begun(path) else _fit_to_begin(runbook, settings)
+    tokens = read_or_make(data)
     journal = Journal.open(path, None if schema.begun(path) else _fresh())
     crashpoint("start.opened")
     try:
-        run = asyncio.run(_conduct(runbook, settings, journal, tokens))
+        run = asyncio.run(_conduct(runbook, settings, journal, tokens, just_seen))
     except BaseExceptionGroup as group:
         known = group.subgroup(CutoverError)
         if known is None:
@@ -128,14 +133,22 @@ def _first(group: BaseExceptionGroup[CutoverError]) -> CutoverError:
     return found
 
 
-async def _conduct(runbook: Runbook, settings: Settings, journal: Journal, tokens: Tokens) -> Run:
+def _fit_to_begin(runbook: Runbook, settings: Settings) -> JustSeen:
+    found = preflight(runbook, settings)
+    refuse_failing(found, runbook)
+    return found.seen()
+
+
+async def _conduct(
+    runbook: Runbook, settings: Settings, journal: Journal, tokens: Tokens, just_seen: JustSeen
+) -> Run:
     conductor = settings.conductor
     with closing(Sealer(lambda: sealing_order(journal.path, settings))) as sealer:
         async with connections() as client, AsyncExitStack() as stack:
             attested = _attested(runbook, settings)
             if attested is not None:
                 stack.push_async_callback(attested.connections.aclose)
-            outside = _outside(runbook, settings, client, sealer, attested)
+            outside = _outside(runbook, settings, client, sealer, attested, just_seen)
             parts = assemble(runbook, journal, outside)
             api = build_api(
                 parts.loop, parts.desk, tokens, lambda after: _entries(journal.path, after)
@@ -166,15 +179,13 @@ def _outside(
     client: httpx.AsyncClient,
     sealer: Sealer,
     attested: Attested | None,
+    just_seen: JustSeen,
 ) -> Outside:
     """The real world, as the deployment's file describes it."""
     keys = {name: key_of(plane) for name, plane in settings.planes.items()}
-    first, second = (
-        HttpPlane(name, settings.planes[name].url, keys[name], client) for name in runbook.planes
-    )
-    planes = (first, second if attested is None else attested.plane)
+    planes = asked_planes(runbook, settings, client, attested)
     chain, url = _chain(settings, client), settings.conductor.reference_url
-    believed, pin = runbook.attestation_gate().evidence, attested.pin if attested else None
+    believed, second = runbook.attestation_gate().evidence, planes[1]
     return Outside(
         clock=SystemClock(),
         suspended_ms=suspended_ms,
@@ -183,7 +194,7 @@ def _outside(
         attester=attested.attester if attested is not None else ReportedAttester(second, believed),
         reference=HttpReference(url, client) if url else None,
         chain=chain,
-        inspector=_inspector(runbook, settings, planes, pin, client, chain, sealer),
+        inspector=_inspector(runbook, settings, planes, attested, client, chain, sealer, just_seen),
         texts=settings.texts(),
         cleanse=Cleanser(secret_values(settings)),
         watch=Log(runbook).entries,
@@ -197,16 +208,13 @@ def _inspector(
     runbook: Runbook,
     settings: Settings,
     planes: Sequence[HttpPlane | AttestedPlane],
-    pin: Pin | None,
+    attested: Attested | None,
     client: httpx.AsyncClient,
     chain: NearChain | None,
     sealer: Sealer,
+    just_seen: JustSeen,
 ) -> Callable[[Callable[[], Run]], PlaneInspector]:
-    access = {
-        name: PlaneAccess(plane.url, key_of(plane), plane.image)
-        for name, plane in settings.planes.items()
-    }
-    before = Preconditions(runbook, planes, access, pin)
+    before = preconditions_of(runbook, settings, planes, client, attested)
     wall_ms = SystemClock().wall_ms
 
     def made(run: Callable[[], Run]) -> PlaneInspector:
@@ -214,7 +222,7 @@ def _inspector(
             runbook, run, _gateway_access(settings.gateway), client, chain,
             settings.texts()[Intent.PAY], sealer, wall_ms,
         )  # fmt: skip
-        return PlaneInspector(before, post, wall_ms)
+        return PlaneInspector(before, post, wall_ms, just_seen)
 
     return made
 

@@ -47,6 +47,7 @@ def _http_url(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_http_url)]
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 
 
 class _Table(BaseModel):
@@ -71,11 +72,16 @@ class PlaneSettings(Secret):
         url: base address of its HTTP contract; may have a path, has no credentials.
         key, key_env, key_file: its `x-agent-api-key`; exactly one of the three.
         image: image reference with digest by the deployment record, `NAME@sha256:…`; without it
-            only a rehearsal can judge whether both planes run the same image.
+            and without compose only a rehearsal can judge whether both planes run the same image.
+        compose: compose file that the plane was deployed by, instead of image. A candidate that
+            must prove what it is needs neither: its attested compose file is read.
+        service: the service in the compose file, given or attested, that is the runtime.
     """
 
     url: Url
     image: str = ""
+    compose: Path | None = None
+    service: str = "agent"
 
 
 def _is_loopback(host: str) -> bool:
@@ -199,6 +205,17 @@ class AttestationSettings(_Table):
     unsafe_test_root: Path | None = None
 
 
+class PreconditionSettings(_Table):
+    """What the preconditions may take for granted.
+
+    Attributes:
+        may_differ: variables of the runtime that may differ between the planes although they are
+            compared, `NEAR_NODE_URL` for instance; each difference is still named.
+    """
+
+    may_differ: tuple[Variable, ...] = ()
+
+
 class Settings(_Table):
     """The whole file."""
 
@@ -207,6 +224,7 @@ class Settings(_Table):
     gateway: GatewaySettings | None = None
     live: LiveSettings | None = None
     attestation: AttestationSettings | None = None
+    preconditions: PreconditionSettings = PreconditionSettings()
     _source: str = PrivateAttr(default="the configuration")
     _lines: Mapping[Loc, int] = PrivateAttr(default_factory=dict)
 
@@ -295,7 +313,7 @@ class _Resolver:
         """The settings with every secret and absolute paths."""
         data = self._base / settings.conductor.data
         planes = {
-            name: self._keyed(plane, ("planes", name)) for name, plane in settings.planes.items()
+            name: self._plane(plane, ("planes", name)) for name, plane in settings.planes.items()
         }
         gateway = settings.gateway and self._gateway(settings.gateway, data)
         whole = settings.model_copy(
@@ -308,6 +326,14 @@ class _Resolver:
         )
         whole._source, whole._lines = str(self._path), self._lines  # noqa: SLF001 - its maker
         return whole
+
+    def _plane(self, plane: PlaneSettings, at: tuple[str, ...]) -> PlaneSettings:
+        if plane.compose is None:
+            return self._keyed(plane, at)
+        if plane.image:
+            raise self._wrong((*at, "compose"), "both it and image are given, expected one of them")
+        keyed = self._keyed(plane, at)
+        return keyed.model_copy(update={"compose": self._base / plane.compose})
 
     def _placed(self, attestation: AttestationSettings) -> AttestationSettings:
         """With absolute paths; what they lead to is read by who uses it (`cutover.attesting`)."""

@@ -12,6 +12,7 @@ from cutover.attestation.kept_folder import FOLDER
 from cutover.attestation.records import Records
 from cutover.attesting import Attesting
 from cutover.clock import SystemClock
+from cutover.conductor.attested_compose import AttestedCompose
 from cutover.conductor.attested_plane import AttestedConnections, AttestedPlane, health_under
 from cutover.conductor.pin import Pin
 from cutover.conductor.verified import VerifiedAttester
@@ -52,6 +53,7 @@ class Attested:
     Attributes:
         plane: the candidate, spoken to under its attested key.
         pin: that key.
+        compose: what it runs, by the newest evidence that verified.
         attester: looks at what it is.
         connections: to be closed at the end.
         follow: to be given the run's state whenever it has changed.
@@ -59,6 +61,7 @@ class Attested:
 
     plane: AttestedPlane
     pin: Pin
+    compose: AttestedCompose
     attester: VerifiedAttester
     connections: AttestedConnections
     follow: Callable[[Run], None]
@@ -84,13 +87,14 @@ def attested_candidate(
     source = CollateralSource(attesting.services, folder, clock, root, attesting.refresh_seconds)
     examiner = Examiner(url, attesting.policy, source, clock, entropy, folder, root)
     keeper = KeptLooks(Records(data / FOLDER, attesting.text, root))
-    pin = Pin()
+    pin, compose = Pin(), AttestedCompose()
     connections = AttestedConnections(pin)
 
     def follow(run: Run) -> None:
         pin.hold(run.plane(name).tls_spki)
         keeper.follow(run)
 
-    attester = VerifiedAttester(name, examiner, partial(health_under, url), keeper, clock)
+    health = partial(health_under, url)
+    attester = VerifiedAttester(name, examiner, health, keeper, clock, compose)
     plane = AttestedPlane(name, url, key, connections)
-    return Attested(plane, pin, attester, connections, follow)
+    return Attested(plane, pin, compose, attester, connections, follow)

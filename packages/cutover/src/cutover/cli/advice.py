@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cutover.runbook.document import Runbook
-from cutover.runbook.gate import Check, PostCheckName
+from cutover.runbook.gate import Check, Evidence, PostCheckName
 from cutover.settings import Settings
 
 DIGEST: Final = "@sha256:"
@@ -38,12 +38,15 @@ def _images(runbook: Runbook, settings: Settings) -> list[Advice]:
         return []
     text = (
         f"precondition {Check.IDENTICAL_IMAGE} will not hold: give the image of the plane's "
-        f"deployment record as NAME{DIGEST}…"
+        f"deployment record as NAME{DIGEST}…, or its compose file"
     )
+    proved = runbook.attestation_gate().evidence is Evidence.VERIFIED
     return [
         Advice(f"planes.{name}.image", text)
         for name, plane in settings.planes.items()
         if DIGEST not in plane.image
+        and plane.compose is None
+        and not (proved and name == runbook.candidate)  # its attested compose file says it
     ]
 
 

@@ -16,6 +16,7 @@ from cutover.cli import (
     lint,
     orders,
     postcheck,
+    preflight,
     recheck,
     replay,
     run,
@@ -32,7 +33,7 @@ EXIT_CODES = {
     0: "done as asked",
     1: "done, and the answer is no: something is wrong, failed or does not verify",
     2: "the command line, the configuration or the runbook cannot be used; nothing was started",
-    3: "the order was refused; nothing was changed",
+    3: "the order, or a new run, was refused; nothing was changed",
     4: "a journal or an archive cannot be read, trusted or written",
     5: "no conductor answers",
     10: "the run ended without completing: aborted",
@@ -69,8 +70,8 @@ def _common(
 
 
 for module in (
-    demo, run, gateway, lint, schema, status, explain, orders, verify_log, postcheck, archive,
-    simulate, replay, whatif, conformance, attest, recheck,
+    demo, preflight, run, gateway, lint, schema, status, explain, orders, verify_log, postcheck,
+    archive, simulate, replay, whatif, conformance, attest, recheck,
 ):  # fmt: skip
     module.register(app)
 

@@ -91,6 +91,14 @@ class AttestedPlane:
         """`POST /process` with a wrong key or none, under the attested key or not at all."""
         return await self._under_key(lambda plane, left: plane.knock(key, left), deadline_ms)
 
+    async def identity(self, nonce: str, deadline_ms: int) -> Answer:
+        """`GET /identity`, under the attested key or not at all."""
+        return await self._under_key(lambda plane, left: plane.identity(nonce, left), deadline_ms)
+
+    async def parity(self, nonce: str, deadline_ms: int) -> Answer:
+        """`POST /parity`, under the attested key or not at all."""
+        return await self._under_key(lambda plane, left: plane.parity(nonce, left), deadline_ms)
+
     async def _under_key(
         self, call: Callable[[HttpPlane, int], Awaitable[Answer]], deadline_ms: int
     ) -> Answer:

@@ -14,12 +14,16 @@ class PlaneAccess:
     Attributes:
         url: base address.
         key: its `x-agent-api-key`.
-        image: image digest by the deployment record; empty when not declared.
+        image: image reference by the deployment record; empty when not declared.
+        record: what that record is, for people.
+        service: the service in its compose file that is the runtime.
     """
 
     url: str
     key: str = field(repr=False)
     image: str = ""
+    record: str = "its deployment record"
+    service: str = "agent"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,14 @@ class HttpPlane:
         body = {"text": "help", "author": "cutover-knock", "type": "web"}
         return await self._ask("POST", "/process", deadline_ms, key=key, body=body)
 
+    async def identity(self, nonce: str, deadline_ms: int) -> Answer:
+        """`GET /identity`: who the plane says that it is, to this nonce."""
+        return await self._ask("GET", f"/identity?nonce={nonce}", deadline_ms, key=self._key)
+
+    async def parity(self, nonce: str, deadline_ms: int) -> Answer:
+        """`POST /parity`: fingerprints under this nonce, which is a secret and in no address."""
+        return await self._ask("POST", "/parity", deadline_ms, key=self._key, body={"nonce": nonce})
+
     async def _ask(
         self,
         method: str,

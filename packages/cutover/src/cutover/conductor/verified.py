@@ -26,6 +26,7 @@ from cutover.attestation.examine import Examination
 from cutover.attestation.recheck import HEALTH
 from cutover.attestation.verdict import Verification, observation, proved_key
 from cutover.clock import Clock
+from cutover.conductor.attested_compose import AttestedCompose
 from cutover.conductor.log import say
 from cutover.evidence.observation import Attestation, Verdict
 from cutover.evidence.planes import Answer, read_attestation
@@ -63,16 +64,24 @@ class VerifiedAttester:
         health: asks `/health` under an attested key.
         keeper: where the evidence is kept before its verdict counts.
         clock: to say how long a verdict still lasts, and what is left of a deadline.
+        compose: told what the plane runs, by every piece of evidence that verifies.
     """
 
     def __init__(
-        self, plane: str, looker: Looker, health: Health, keeper: EvidenceKeeper, clock: Clock
+        self,
+        plane: str,
+        looker: Looker,
+        health: Health,
+        keeper: EvidenceKeeper,
+        clock: Clock,
+        compose: AttestedCompose | None = None,
     ) -> None:
         self._plane = plane
         self._looker = looker
         self._health = health
         self._keeper = keeper
         self._clock = clock
+        self._compose = compose or AttestedCompose()
         self._keeping = asyncio.Lock()
         self._told: set[str] = set()
 
@@ -87,6 +96,7 @@ class VerifiedAttester:
         examined = await self._looker.look(purpose, int(deadline_ms * QUOTE_SHARE))
         async with self._keeping:  # one after the other, and nobody waits for the disk
             record = await asyncio.to_thread(self._keeper.keep, examined, purpose)
+        self._take(examined)
         left = max(1, ends - self._clock.monotonic_ms())
         said = await self._said(examined.verification, left)
         found = observation(self._plane, examined.verification, self._clock.wall_ms(), record)
@@ -95,6 +105,12 @@ class VerifiedAttester:
         self._tell(examined.warnings)
         warnings = tuple(f"warning: {warning}" for warning in examined.warnings)
         return replace(found, reasons=found.reasons + warnings)
+
+    def _take(self, examined: Examination) -> None:
+        """What runs there is known only while all of the evidence holds."""
+        verified = examined.verification.verdict is Verdict.VERIFIED
+        if verified and examined.bundle is not None:
+            self._compose.hold(proved_key(examined.verification), examined.bundle.app_compose)
 
     async def _said(self, found: Verification, deadline_ms: int) -> Answer | None:
         """What `/health` says under the key that the quote vouches for; None if it vouches not."""
