@@ -28,7 +28,9 @@ setup: $(READY) ## make .venv with everything that is pinned
 demo: $(READY) ## move live traffic from hetzner to phala on this machine, by the runbook
 	$(BIN)/cutover demo $(ARGS)
 
+# a browser is got beside the tests that need none; the others wait for it
 test: $(READY) ## run the tests
+	$(if $(ARGS),,$(BIN)/python tests/browser/finder.py &) \
 	$(BIN)/python -m pytest -n auto -m "not soak and not demo" $(ARGS)
 	$(BIN)/python -m pytest -m "demo and not soak" $(ARGS)
 

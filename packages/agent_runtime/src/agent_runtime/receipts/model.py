@@ -73,13 +73,17 @@ def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _proof(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The evidence of the transaction that the payment names; None while it names none."""
+    """The evidence of the transaction that the payment names; None while it names none.
+
+    Who told it is only counted: the address of a provider can be a key.
+    """
     for leg in document["legs"]:
         for attempt in leg["attempts"]:
             if document["transaction"] is None or attempt["evidence"] is None:
                 continue
             if attempt["transaction"] == document["transaction"]:
-                return dict(attempt["evidence"])
+                seen = attempt["evidence"]
+                return {**seen, "providers": len(seen["providers"])}
     return None
 
 

@@ -58,7 +58,7 @@ def _payment(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     token = found["token"]
     return [
         ("Payment", _code(found["payment"])),
-        ("Sent to the recipients", _amount(found["total"], token["symbol"])),
+        ("For the recipients", _amount(found["total"], token["symbol"])),
         ("Asked for", _amount(found["asked"], token["symbol"])),
         ("Split", escape(found["split"])),
         ("Detail", escape(found["detail"])),
@@ -83,7 +83,7 @@ def _transaction(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Block", f"{_code(block['hash'])} {escape(_height(block['height']))}".strip()),
         ("Receipts that took effect", _effects(proof)),
         ("Transfers told by the token", _transfers(proof)),
-        ("Told by", escape(", ".join(proof["providers"]))),
+        ("Told by", f"{proof['providers']} provider(s) of the chain"),
         ("Seen", _when(proof["seenAt"])),
         ("Digest of this evidence", _code(proof["digest"])),
     ]

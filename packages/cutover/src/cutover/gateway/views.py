@@ -25,7 +25,8 @@ RECEIPTS: Final = b"/receipts/"
 DEADLINE_MS: Final = 8_000
 GUARDS: Final = (
     b"content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';"
-    b" connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+    b" connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none';"
+    b" frame-ancestors 'none'\r\n"
     b"x-content-type-options: nosniff\r\n"
     b"referrer-policy: no-referrer\r\n"
     b"cache-control: no-store\r\n"
