@@ -100,6 +100,17 @@ async def test_an_analysis_waits_for_neither_the_chain_nor_the_model(plane, rail
     assert "🥇 ada: 60 commits (60%)" in text
 
 
+async def test_a_guest_agent_that_quotes_is_named_and_called_verified_by_nobody(plane, monkeypatch):
+    async def guest(_):
+        return tee.Guest("a" * 40, "")
+
+    assert "🔒" not in await plane.say("analyze acme/widgets")
+    monkeypatch.setattr(tee.TeeWatch, "guest", guest)
+    text = await plane.say("analyze acme/widgets")
+    assert "🔒 Orchestration: beside a TEE guest agent that gives quotes, not verified here" in text
+    assert "Verified in TEE" not in text
+
+
 async def test_an_analysis_is_over_before_its_client_goes():
     """GitHub's pages, then chain and model side by side, then the guest agent: under 25 s."""
     assert github.ALL_PAGES_SECONDS + analyze.REST_SECONDS + tee.PATIENCE_SECONDS < 25

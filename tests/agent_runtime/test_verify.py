@@ -6,6 +6,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from agent_runtime.rails.gists import is_published
+from agent_runtime.rails.github import Account, Gist
 from sandbox import people
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -251,3 +253,18 @@ async def test_a_claim_given_to_another_payment_is_not_paid_by_the_first_one_aga
     again = await plane.say(f"approve {plans[0]}", author="a")
     assert "was given to another payment; nothing was sent" in again, again
     assert len(rails.transactions()) == before
+
+
+async def test_a_gist_under_the_login_that_another_account_published_proves_nothing():
+    """GitHub may list under a name that was given to somebody else meanwhile."""
+    code = "gitsplits-verify-0123abcd"
+
+    class Renamed:
+        async def gists(self, login):
+            return [Gist("a", 2, code), Gist("b", 2, "")]
+
+        async def gist_text(self, gist):
+            return code
+
+    assert not await is_published(Renamed(), Account(1, "tony", "User"), code)
+    assert await is_published(Renamed(), Account(2, "tony", "User"), code)

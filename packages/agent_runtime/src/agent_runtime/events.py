@@ -5,6 +5,7 @@ the file is read at the start. A log that cannot be written costs the way back, 
 """
 
 import json
+import os
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ FILE_BYTES_MAX = 16 * 1024 * 1024
 TAIL_BYTES = 1024 * 1024
 KEPT_MAX = 500
 KEPT_SECONDS = 24 * 3600.0
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,16 @@ class EventLog:
         return found
 
     def _append(self, line: str) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a", encoding="utf-8") as log:
-            log.write(line)
-            full = log.tell() > FILE_BYTES_MAX
+        try:
+            log = os.open(self.file, _APPENDING, 0o600)
+        except FileNotFoundError:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            log = os.open(self.file, _APPENDING, 0o600)
+        try:
+            os.write(log, line.encode())  # in one piece: a reader never meets half a line
+            full = os.lseek(log, 0, os.SEEK_CUR) > FILE_BYTES_MAX
+        finally:
+            os.close(log)
         if full:
             self.file.replace(self._older)
 

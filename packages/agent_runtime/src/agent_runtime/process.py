@@ -7,6 +7,7 @@ from agent_runtime.crew import Crew, OnChain
 from agent_runtime.errors import ApiError
 from agent_runtime.events import EventLog
 from agent_runtime.grammar import (
+    TEXT_MAX,
     Analyze,
     Approve,
     Cancel,
@@ -124,7 +125,7 @@ class Processor:
         """Answer, with an event before it that can be replayed, and one after it."""
         caller = asked.caller
         who = {"channel": caller.channel, "author": caller.author}
-        event_id = self._events.record("message_received", text=asked.text, **who)
+        event_id = self._events.record("message_received", text=asked.text[:TEXT_MAX], **who)
         reply = await self._perform(request, asked, payment_id, event_id)
         blocked = reply.text.startswith("🛑 Policy blocked")
         self._events.record(
