@@ -9,9 +9,12 @@ from agent_runtime.errors import SettingsError
 from agent_runtime.grammar import Pay, Repo
 from agent_runtime.intents import payplan
 from agent_runtime.intents.payplan import PolicyBlock, SafetyBlock, make_plan, sort_rows
+from agent_runtime.limits import Limits
 from agent_runtime.near.contract import Row, Split
 from agent_runtime.parsing import Token
+from agent_runtime.payments import PaymentLedger, PaymentState, Plan
 from agent_runtime.settings import Settings
+from agent_runtime.store import open_store
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -103,3 +106,23 @@ async def test_strictness_pays_nobody_while_somebody_is_not_verified(rails, run_
         assert text.startswith("❌ Strict mode enabled: @"), text
         assert text.endswith("must verify first; nothing was sent")
         assert (await plane.say("pay 10 USDC to acme/widgets", key="k2")).startswith("✅")
+
+
+async def test_a_day_is_summed_exactly_however_large_and_only_what_left_or_may_have(tmp_path):
+    db = open_store(str(tmp_path / "payments.db"))
+    ledger = PaymentLedger(db)
+    day = Limits(db, settings())
+    assert day.spent("NEAR") == 0
+    sizes = [10**27, 10**27 - 1, 10**15, 10**15 - 1, 7, 123456789012345678901]
+    for n, units in enumerate(sizes):
+        plan = Plan("github.com/o/r", "split-1-1", "NEAR", 24, units, (), (), ())
+        payment = ledger.plan(f"pay-{n}", "a", plan)
+        if n == 0:
+            ledger.end(payment, PaymentState.FAILED, "", "")
+        if n == 1:
+            ledger.end(payment, PaymentState.PAID, "hash", "")
+    assert day.spent("NEAR") == sum(sizes[1:])
+    assert day.spent("USDC") == 0
+    db.execute("UPDATE payments SET created_at = created_at - 86401 WHERE id='pay-1'")
+    assert day.spent("NEAR") == sum(sizes[2:])
+    db.close()

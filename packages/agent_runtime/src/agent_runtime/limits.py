@@ -16,7 +16,7 @@ from agent_runtime.settings import Settings
 DAY_SECONDS = 24 * 3600.0
 
 SCHEMA = """
-CREATE INDEX IF NOT EXISTS payments_of_day ON payments (token, created_at);
+CREATE INDEX IF NOT EXISTS payments_of_day ON payments (token, created_at, state, units);
 """
 
 
@@ -30,12 +30,14 @@ class Limits:
 
     def spent(self, token: str) -> int:
         """Smallest units of a token that payments of the last 24 hours took."""
-        rows = self._db.execute(
-            "SELECT units FROM payments WHERE token=? AND created_at > ?"
-            " AND state IN ('planned','unknown','paid','review')",
+        # SQLite's integers end at 64 bits, a day of yoctoNEAR does not: two halves are summed.
+        high, low = self._db.execute(
+            "SELECT SUM(CAST(substr(units, 1, length(units) - 15) AS INTEGER)),"
+            " SUM(CAST(substr(units, -15) AS INTEGER)) FROM payments"
+            " WHERE token=? AND created_at > ? AND state IN ('planned','unknown','paid','review')",
             (token, time.time() - DAY_SECONDS),
-        )
-        return sum(int(units) for (units,) in rows)  # SQLite's own sum ends at 64 bits
+        ).fetchone()
+        return (high or 0) * 10**15 + (low or 0)
 
     def check(self, plan: Plan) -> None:
         """See that a payment fits in the day.
