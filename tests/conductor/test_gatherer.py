@@ -5,7 +5,7 @@ import asyncio
 import base58
 import pytest
 
-from conductor.doubles import DEMO, PHASED, Scripted, engine
+from conductor.doubles import DEMO, PHASED, Scripted, engine, verdict
 from cutover.conductor.gatherer import Gatherer
 from cutover.conductor.loop import Loop
 from cutover.decision.command import RetryOrder
@@ -47,14 +47,26 @@ class Inspector:
         return PostCheckSeen(name, True, (), {})
 
 
-def made(chain=None, runbook=DEMO, answer=PAID):
+class Attester:
+    """Says `verified`, and remembers what for."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def look(self, deadline_ms, purpose="monitor"):
+        self.asked.append((deadline_ms, purpose))
+        return verdict()
+
+
+def made(chain=None, runbook=DEMO, answer=PAID, attester=None):
     heart, _, ticks = engine(runbook=runbook)
     loop = Loop(heart, 500, lambda _: None)
     loop.begin([Started(1, "b1", 0)])
     plane, inspector = Scripted("phala"), Inspector()
     plane.answers["process"] = (0, answer)
     texts = {intent: f"{intent} a/b" for intent in Intent}
-    gatherer = Gatherer(runbook, loop, plane, texts, chain, inspector, ticks.wall_ms)
+    attester = Attester() if attester is None else attester
+    gatherer = Gatherer(runbook, loop, plane, texts, chain, inspector, attester, ticks.wall_ms)
     return gatherer, loop, plane, inspector, ticks
 
 
@@ -73,6 +85,20 @@ async def test_each_precondition_is_looked_at_once_and_rests():
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_look_that_is_wanted_is_taken_at_once_and_says_what_for():
+    """Its verdict is journaled like any other, with how long it took."""
+    attester = Attester()
+    gatherer, loop, *_ = made(attester=attester)
+    async with asyncio.timeout(5):
+        running = asyncio.create_task(loop.run())
+        await gatherer._gather(Wanted(attestation="after:canary"))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert attester.asked == [(DEMO.timing.attestation_deadline_ms, "after:canary")]
+    view = loop.engine.run.plane("phala")
+    assert (view.verdict, view.asked_at) == (Verdict.VERIFIED, loop.engine.run.at)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_gates(phased):
     assert dependency == DependencyGate(dependency.clause, 10 * MINUTE)
     assert live == LiveIntentGate(live.clause, LEADING, 30 * MINUTE, 5 * MINUTE, 3)
     assert attestation == AttestationGate(
-        attestation.clause, 10 * MINUTE, Evidence.VERIFIED, Evidence.VERIFIED
+        attestation.clause, 10 * MINUTE, 1 * MINUTE, Evidence.VERIFIED, Evidence.VERIFIED
     )
     assert phased.live_intent_gate() is live
     assert phased.attestation_gate() is attestation
@@ -162,7 +162,7 @@ def test_no_number_of_the_file_escapes_this_module():
         7  # timing
         + 4 * 3 + 4 * 3  # stages: shares, soaks
         + 3  # the unlock: share, clean, answers
-        + 1 + 1 + 3 + 1  # gates
+        + 1 + 1 + 3 + 2  # gates
         + 1 + 1 + 3 + 1  # rollback conditions
         + 2 + 2 + 2  # split, blind, error budget
     )  # fmt: skip

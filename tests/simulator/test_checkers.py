@@ -74,7 +74,7 @@ def test_more_payments_than_the_stage_allows_is_line_1(monkeypatch):
 def test_a_promotion_on_no_evidence_is_line_2(monkeypatch):
     """A core that judges no gates promotes without a live intent."""
     broken = world("shadow")
-    monkeypatch.setattr(step, "judge_gates", lambda *_, **__: ())
+    monkeypatch.setattr(step, "gates_of", lambda *_, **__: ())
     assert "without live analyze" in crossed(2, lambda: broken.advance(30 * MINUTE))
 
 

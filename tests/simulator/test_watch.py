@@ -26,6 +26,7 @@ from cutover.simulator.watch.counted import Counted
 from cutover.simulator.watch.excuses import GRACE_MS, Weatherbook, touches_link, touches_route
 from cutover.simulator.watch.leadership import ON_DISK_MS, Leadership
 from cutover.simulator.watch.money import ON_THE_WAY_MS, Money
+from cutover.simulator.watch.overheard import check_overheard
 from cutover.simulator.watch.promptness import WITHIN_MS, Promptness
 from cutover.simulator.watch.requests import check_answered
 from cutover.simulator.watch.secrets import check_silent
@@ -494,3 +495,28 @@ def test_a_stamp_from_a_time_that_has_not_passed_is_seen():
     stamps.recorded([stamped(Reference(True, ""), 1500)], 9600)
     with crosses(11):
         stamps.recorded([stamped(Reference(True, ""), 1700)], 9600)
+
+
+SECRET = b"secret-key-of-simulated-phala"
+
+
+@pytest.mark.parametrize("data", [b"GET /ready HTTP/1.1\r\n\r\n", b"GET /health HTTP/1.1\r\n\r\n"])
+def test_a_person_in_the_middle_may_be_asked_openly(data):
+    """What carries no secret is no one's alone."""
+    check_overheard(data, [SECRET])
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"POST /process HTTP/1.1\r\n\r\n", "heard b'POST /process"),
+        (b"\x16\x03\x01", "heard"),
+        (b"GET /ready HTTP/1.1\r\nx-agent-api-key: " + SECRET + b"\r\n\r\n", "a secret"),
+    ],
+)
+def test_a_person_in_the_middle_who_hears_more_is_line_1(data, said):
+    """An order, bytes that nobody can read, and a key beside an open look."""
+    with pytest.raises(Violation) as caught:
+        check_overheard(data, [SECRET])
+    assert caught.value.line == 1
+    assert said in caught.value.text

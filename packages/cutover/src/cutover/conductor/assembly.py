@@ -142,5 +142,6 @@ def _gatherer(runbook: Runbook, loop: Loop, outside: Outside) -> Gatherer:
         outside.texts,
         outside.chain,
         outside.inspector(lambda: loop.engine.run),
+        outside.attester,
         outside.clock.wall_ms,
     )

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from cutover.conductor.loop import Loop
-from cutover.conductor.ports import Chain, Inspector, PlaneClient
+from cutover.conductor.ports import Attester, Chain, Inspector, PlaneClient
+from cutover.conductor.probes import looked
 from cutover.crashpoint import crashpoint
 from cutover.decision.keys import live_key
 from cutover.decision.wanted import Wanted
@@ -29,6 +30,7 @@ class Gatherer:
         texts: what is said to the candidate for each live intent.
         chain: where a named transaction is looked up; None when none is configured.
         inspector: preconditions and post-cutover checks.
+        attester: looks at what the candidate is.
         wall_ms: the wall clock, to tell a payment of now from one of long ago.
     """
 
@@ -40,6 +42,7 @@ class Gatherer:
         texts: Mapping[Intent, str],
         chain: Chain | None,
         inspector: Inspector,
+        attester: Attester,
         wall_ms: Callable[[], int],
     ) -> None:
         self._runbook = runbook
@@ -48,6 +51,7 @@ class Gatherer:
         self._texts = texts
         self._chain = chain
         self._inspector = inspector
+        self._attester = attester
         self._wall_ms = wall_ms
 
     async def run(self) -> None:
@@ -63,9 +67,12 @@ class Gatherer:
         """What was submitted is journaled, so that the next look wants something else."""
         for check in want.preconditions:
             crashpoint("precondition.look.before")
-            looked = await self._inspector.precondition(check)
+            found = await self._inspector.precondition(check)
             crashpoint("precondition.look.after")
-            await self._loop.submit(looked)
+            await self._loop.submit(found)
+        if want.attestation:
+            deadline = self._runbook.timing.attestation_deadline_ms
+            await self._loop.submit(await looked(self._attester, deadline, want.attestation))
         if want.live is not None:
             crashpoint("live.execute.before")
             executed = await self._live(want.live)

@@ -6,6 +6,7 @@ missed beat is skipped rather than made up for. Probes observe; they conclude no
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from math import ceil
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
@@ -126,7 +127,8 @@ class Probes:
 
     async def attestation(self) -> None:
         """One look at what the candidate is."""
-        await self._submit(await self._attester.look(self._timing.attestation_deadline_ms))
+        deadline = self._timing.attestation_deadline_ms
+        await self._submit(await looked(self._attester, deadline, "monitor"))
 
     async def reference(self, reference: Reference) -> None:
         """One look at our own connectivity; journaled while it fails, and when it recovers."""
@@ -134,6 +136,14 @@ class Probes:
         if not ok or ok != self._reference_ok:
             await self._submit(seen.Reference(ok=ok, detail=detail))
         self._reference_ok = ok
+
+
+async def looked(attester: Attester, deadline_ms: int, purpose: str) -> seen.Attestation:
+    """One verdict, with how long it took: what it says is as old as the question."""
+    loop = asyncio.get_running_loop()
+    asked = loop.time()
+    verdict = await attester.look(deadline_ms, purpose)
+    return replace(verdict, took_ms=max(0, ceil((loop.time() - asked) * 1000)))
 
 
 def _bound(beat: Callable[[T], Awaitable[None]], of: T) -> Callable[[], Awaitable[None]]:

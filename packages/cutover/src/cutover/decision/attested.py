@@ -34,10 +34,17 @@ def attestation(runbook: Runbook, run: Run, entry: Entry, seen: Attestation) -> 
         soak = Soaked(critical=text, critical_seq=entry.seq, critical_at=entry.at_ms)
         run = replace(run, live={}, soak=soak)
     if good:
-        return run
+        return _verified_again(run, view)
     return critical(
         runbook, run, entry, Critical.ATTESTATION_LOST, f"attestation is {seen.verdict}"
     )
+
+
+def _verified_again(run: Run, view: PlaneView) -> Run:
+    """After a switch the next verdict counts that was asked for when its table was in force."""
+    if run.awaited_from == NEVER or view.asked_at < run.awaited_from:
+        return run
+    return replace(run, awaited="", awaited_from=NEVER)
 
 
 def _seen(view: PlaneView, entry: Entry, seen: Attestation) -> PlaneView:
@@ -47,6 +54,7 @@ def _seen(view: PlaneView, entry: Entry, seen: Attestation) -> PlaneView:
         verdict=seen.verdict,
         verdict_at=entry.at_ms,
         verdict_ends=_ends(entry, seen),
+        asked_at=max(0, entry.at_ms - seen.took_ms),
         verdict_seq=entry.seq,
         verdict_evidence=seen.evidence,
         verdict_reasons=seen.reasons,

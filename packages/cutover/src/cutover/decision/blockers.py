@@ -49,6 +49,7 @@ def blockers(
         *_planes(runbook, run, now_ms),
         *_money(run),
         *_traffic(runbook, run),
+        *_unverified(runbook, run),
         *_quiet(runbook, run, now_ms, step),
         *[(Reason("soaking", text), 0) for text in step.waits],
         *_budget(runbook, run, step),
@@ -120,6 +121,15 @@ def _traffic(runbook: Runbook, run: Run) -> list[Found]:
     if split.ok is True:
         return []
     return [(Reason("split" if split.ok is False else "split_unknown", split.text), 0)]
+
+
+def _unverified(runbook: Runbook, run: Run) -> list[Found]:
+    """After a switch nothing goes on before the candidate has proved itself under its table."""
+    if not run.awaited:
+        return []
+    view = run.plane(runbook.candidate)
+    text = f"{runbook.candidate} is to be verified again now that {run.awaited} is open"
+    return [(Reason("verify_again", text), view.verdict_seq)]
 
 
 def _quiet(runbook: Runbook, run: Run, now_ms: int, step: Promotion) -> list[Found]:

@@ -47,6 +47,7 @@ from cutover.decision.run import (
     Run,
     Soaked,
 )
+from cutover.decision.split import in_force
 from cutover.decision.transitions import after
 from cutover.evidence.observation import (
     Adopted,
@@ -77,6 +78,8 @@ def apply(runbook: Runbook, run: Run, entry: Entry) -> Run:
         entry: the next one; its number is one more than the run's.
     """
     run = _fold(runbook, run, entry)
+    if run.awaited and run.awaited_from == NEVER and not in_force(run):
+        run = replace(run, awaited_from=entry.at_ms, awaited_seq=entry.seq)
     return replace(run, seq=entry.seq, at=entry.at_ms)
 
 
@@ -165,13 +168,14 @@ def _started(run: Run, seen: Started) -> Run:
         live={},
         reference_bad_at=NEVER,
         soak=replace(run.soak, mark=NEVER),
+        awaited_from=NEVER,
         reasons=(),
     )
 
 
 def _unseen(view: PlaneView) -> PlaneView:
     view = replace(view, ready_at=NEVER, canary_at=NEVER, verdict_at=NEVER, verdict_ends=None)
-    return replace(view, trusted_at=NEVER, trusted_ends=None)
+    return replace(view, asked_at=NEVER, trusted_at=NEVER, trusted_ends=None)
 
 
 def _ordered(runbook: Runbook, run: Run, entry: Entry, order: Command) -> Run:
@@ -205,7 +209,8 @@ def _moved(runbook: Runbook, run: Run, entry: Entry, move: Move) -> Run:
             return _opened(runbook, _rerouted(runbook, run, entry))
         case UnlockIntent():
             run = _rerouted(runbook, _weakened(runbook, run), entry)
-            return replace(run, unlocked=run.unlocked | {move.intent}, live={})
+            unlocked = run.unlocked | {move.intent}
+            return replace(run, unlocked=unlocked, live={}, awaited=move.intent, awaited_from=NEVER)
         case RollBack() | AbortRun():
             return _incident(_rerouted(runbook, run, entry), entry, move.rule)
         case Repin():
@@ -259,9 +264,12 @@ def _opened(runbook: Runbook, run: Run) -> Run:
     stage = run.stage + 1
     if stage > 0:
         run = _weakened(runbook, run)
+    opened = runbook.stages[stage]
     return replace(
         run,
         stage=stage,
+        awaited=opened.name if opened.exposed else "",
+        awaited_from=NEVER,
         stage_generation=run.generation,
         unlocked=frozenset(),
         soak=Soaked(),
@@ -283,7 +291,8 @@ def _finishing(runbook: Runbook, run: Run, entry: Entry, move: BeginChecks | Com
 
 def _incident(run: Run, entry: Entry, rule: str) -> Run:
     incident = Incident(rule, entry.at_ms, entry.seq)
-    return replace(run, incident=incident, incidents=run.incidents + 1, retry=None, promote=None)
+    run = replace(run, incident=incident, incidents=run.incidents + 1, retry=None, promote=None)
+    return replace(run, awaited="", awaited_from=NEVER)
 
 
 def _again(run: Run) -> Run:

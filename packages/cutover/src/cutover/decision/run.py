@@ -48,6 +48,7 @@ class PlaneView(msgspec.Struct, frozen=True):
         trusted_at: newest verdict on evidence that money may rest on.
         verdict_ends: when the newest verdict says nothing any more by its own deadline, None when
             it has none; likewise good_ends, attested_ends and trusted_ends.
+        asked_at: when the evidence of the newest verdict was asked for.
         identity: what the newest verdict was about.
         tls_spki: SHA-256 (hex) of the only TLS key that the plane may present; empty while none
             has proved itself.
@@ -81,6 +82,7 @@ class PlaneView(msgspec.Struct, frozen=True):
     attested_at: int = NEVER
     trusted_at: int = NEVER
     identity: str = ""
+    asked_at: int = NEVER
     verdict_ends: int | None = None
     good_ends: int | None = None
     attested_ends: int | None = None
@@ -227,6 +229,9 @@ class Run(msgspec.Struct, frozen=True):
         closed: planes on which money is refused.
         weak: promoted on reported evidence at least once; never cleared.
         marks: that stood beside any verdict on the candidate, such as `TEST ROOT`; never cleared.
+        awaited: stage or intent that was opened last, until an acceptable verdict was asked for
+            with its table in force: verify, switch, verify again. Empty when none is awaited.
+        awaited_from: when that table was first seen in force; NEVER before. By awaited_seq.
         pinned: the candidate's TLS key in the table that should be in force; empty for none.
         live_tries: executions of each live intent whose end is known, in this stage; part of the
             next one's idempotency key. One whose end is unknown is asked for again.
@@ -276,6 +281,9 @@ class Run(msgspec.Struct, frozen=True):
     blind_since: int = NEVER
     marks: tuple[str, ...] = ()
     pinned: str = ""
+    awaited: str = ""
+    awaited_from: int = NEVER
+    awaited_seq: int = 0
 
     def serving(self) -> dict[str, NodeView]:
         """The nodes that serve clients: all but those that an operator took out."""

@@ -45,6 +45,8 @@ def unclean(runbook: Runbook, run: Run, at_ms: int) -> str:
         return "no stage is open"
     if trouble := in_force(run):
         return trouble
+    if run.awaited:
+        return f"{runbook.candidate} was not verified again since {run.awaited} is open"
     split = judge_split(runbook, run)
     if split.ok is not True:
         return f"observed split: {split.text}"

@@ -66,7 +66,9 @@ class Status(msgspec.Struct, frozen=True):
         return " | ".join([*parts, *self.marks, *words])
 
 
-_QUIET_CODES = ("soaking", "gate:live_intents", "table", "split_unknown")
+_QUIET_CODES = (
+    "soaking", "gate:live_intents", "table", "split_unknown", "verify_now", "verify_again",
+)  # fmt: skip
 
 
 def status_of(runbook: Runbook, run: Run, now_ms: int) -> Status:

@@ -7,7 +7,7 @@ Deciding changes nothing: the decision is journaled, folded, and then obeyed.
 """
 
 from cutover.decision.blockers import blockers
-from cutover.decision.gates import GateState, judge_gates
+from cutover.decision.gates import GateFinding, GateState
 from cutover.decision.kinds import (
     AbortRun,
     BeginChecks,
@@ -30,6 +30,7 @@ from cutover.decision.promotion import Promotion, next_promotion
 from cutover.decision.rollback import Finding, Remedy, State, judge_conditions
 from cutover.decision.run import TERMINAL, Phase, PlaneView, Run
 from cutover.decision.split import in_force, judge_split, returned, table_share_bp
+from cutover.decision.verify import gates_of, too_old
 from cutover.evidence.observation import Verdict
 from cutover.routing.table import Route, RoutingTable
 from cutover.runbook.document import Runbook
@@ -211,33 +212,24 @@ def _forward(runbook: Runbook, run: Run, now_ms: int, findings: Findings) -> Dec
     stops = blockers(runbook, run, now_ms, step, findings)
     if stops:
         return Hold(stops.reasons, stops.evidence)
-    if step.kind in ("checks", "complete") and (shut := _unattested(runbook, run, now_ms)):
-        return shut
+    gates = gates_of(runbook, run, now_ms, step)
+    seqs = tuple(sorted({n for g in gates for n in g.evidence}))
+    if shut := [g for g in gates if g.state is not GateState.OPEN]:
+        return Hold(tuple(Reason(f"gate:{g.gate}", f"{g.state}: {g.text}") for g in shut), seqs)
+    if old := too_old(runbook, run, now_ms):
+        return Hold((Reason("verify_now", f"{runbook.candidate} is looked at: {old}"),), seqs)
+    return _onward(run, step, gates, seqs)
+
+
+def _onward(
+    run: Run, step: Promotion, gates: tuple[GateFinding, ...], seqs: tuple[int, ...]
+) -> Decision:
+    """The next step, that nothing stops any more."""
     if step.kind == "complete":
         seqs = tuple(view.seq for view in run.post_checks.values())
         return Complete((Reason("post_checks", "every post-cutover check holds"),), seqs)
     if step.kind == "checks":
         return BeginChecks((Reason("soaked", step.text),), ())
-    return _promote(runbook, run, now_ms, step)
-
-
-def _unattested(runbook: Runbook, run: Run, now_ms: int) -> Hold | None:
-    """No end, and no checks before it, on a candidate that is not attested well enough now."""
-    money = table_share_bp(runbook, run, Intent.PAY) > 0
-    gates = judge_gates(runbook, run, now_ms, money=money)
-    shut = [g for g in gates if g.gate == "attestation" and g.state is not GateState.OPEN]
-    if not shut:
-        return None
-    reasons = tuple(Reason(f"gate:{g.gate}", f"{g.state}: {g.text}") for g in shut)
-    return Hold(reasons, tuple(n for g in shut for n in g.evidence))
-
-
-def _promote(runbook: Runbook, run: Run, now_ms: int, step: Promotion) -> Decision:
-    gates = judge_gates(runbook, run, now_ms, money=step.money)
-    shut = [g for g in gates if g.state is not GateState.OPEN]
-    seqs = tuple(sorted({n for g in gates for n in g.evidence}))
-    if shut:
-        return Hold(tuple(Reason(f"gate:{g.gate}", f"{g.state}: {g.text}") for g in shut), seqs)
     reasons = (Reason("soaked", step.text), *[Reason(f"gate:{g.gate}", g.text) for g in gates])
     if step.intent is not None:
         return UnlockIntent(step.stage, step.intent, reasons, seqs)

@@ -9,16 +9,26 @@ from cutover.decision.blockers import blockers
 from cutover.decision.gates import GateState, judge_gates, live_due
 from cutover.decision.promotion import next_promotion
 from cutover.decision.run import CheckView, Phase, Run
+from cutover.decision.verify import look_wanted
 from cutover.runbook.document import Runbook
 from cutover.runbook.gate import Check, PostCheckName
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Evidence to gather; everything empty when the probes are enough."""
+    """Evidence to gather; everything empty when the probes are enough.
+
+    Attributes:
+        preconditions: to look at.
+        live: intent to execute on the candidate.
+        attestation: what a look at the candidate is for: `promote:` or `after:` and a stage, an
+            intent, `checks` or `complete`.
+        post_checks: to carry out.
+    """
 
     preconditions: tuple[Check, ...] = ()
     live: Intent | None = None
+    attestation: str = ""
     post_checks: tuple[PostCheckName, ...] = ()
 
 
@@ -34,9 +44,11 @@ def wanted(runbook: Runbook, run: Run, now_ms: int) -> Wanted:
             asked = [(p.check, run.preconditions.get(p.check)) for p in runbook.preconditions]
             return Wanted(preconditions=_again(runbook, asked, now_ms))
         case Phase.CHECKING:
-            return Wanted(post_checks=_checks(runbook, run, now_ms))
+            look = look_wanted(runbook, run, now_ms)
+            return Wanted(attestation=look, post_checks=_checks(runbook, run, now_ms))
         case Phase.RUNNING:
-            return Wanted(live=_live(runbook, run, now_ms))
+            look = look_wanted(runbook, run, now_ms)
+            return Wanted(attestation=look, live=_live(runbook, run, now_ms))
         case _:
             return Wanted()
 

@@ -117,6 +117,7 @@ class Attestation(msgspec.Struct, frozen=True, tag=True):
         lasts_ms: milliseconds from its entry in the journal after which it says nothing any more;
             None when only the runbook's ages limit it.
         record: SHA-256 (hex) of the kept evidence, to judge it again offline; empty when none is.
+        took_ms: from the asking to the verdict: what it says is at most so much older than itself.
     """
 
     plane: str
@@ -128,6 +129,7 @@ class Attestation(msgspec.Struct, frozen=True, tag=True):
     tls_spki: str = ""
     lasts_ms: int | None = None
     record: str = ""
+    took_ms: int = 0
 
 
 class PreconditionSeen(msgspec.Struct, frozen=True, tag=True):

@@ -71,7 +71,9 @@ def _gate(part: schema.GatePart) -> Gate:
                 part.clause, part.intents, part.max_age, part.retry, part.attempts
             )
         case schema.AttestationPart():
-            return AttestationGate(part.clause, part.max_age, part.evidence, part.money_evidence)
+            return AttestationGate(
+                part.clause, part.max_age, part.promote_age, part.evidence, part.money_evidence
+            )
 
 
 def _stage(part: schema.StagePart) -> Stage:

@@ -59,12 +59,14 @@ class AttestationGate:
     Attributes:
         clause: the runbook's words.
         max_age_ms: how long a verdict counts.
+        promote_age_ms: how old a verdict may be on which a promotion rests.
         evidence: what is believed.
         money_evidence: what must be believed before money moves to the candidate.
     """
 
     clause: str
     max_age_ms: int
+    promote_age_ms: int
     evidence: Evidence
     money_evidence: Evidence
 

@@ -110,6 +110,22 @@ def ages_outlive_intervals(document: Document) -> Iterator[Fault]:
     )
 
 
+def promotions_rest_on_a_look(document: Document) -> Iterator[Fault]:
+    """A look can be young enough to promote on, and what is promoted on still counts."""
+    least = document.timing.attestation_deadline
+    for index, gate in enumerate(document.gate):
+        if not isinstance(gate, schema.AttestationPart):
+            continue
+        loc: Loc = ("gate", index, "promote_age")
+        seen = format_duration(gate.promote_age)
+        if gate.promote_age < least:
+            what = f"attestation_deadline = {format_duration(least)}"
+            yield Fault(loc, seen, f"at least {what}, or a slow look is too old already")
+        if gate.promote_age > gate.max_age:
+            expected = f"at most max_age = {format_duration(gate.max_age)}: none older counts"
+            yield Fault(loc, seen, expected)
+
+
 def live_intents_cover(document: Document) -> Iterator[Fault]:
     """Each leading intent is executed for real, once, before the candidate may answer it."""
     for index, gate in enumerate(document.gate):
@@ -157,6 +173,7 @@ RULES: Final[tuple[Callable[[Document], Iterator[Fault]], ...]] = (
     followers_are_not_riskier,
     deadlines_fit_intervals,
     ages_outlive_intervals,
+    promotions_rest_on_a_look,
     live_intents_cover,
     critical_errors_declared,
     money_needs_proof,

@@ -8,6 +8,7 @@ from cutover.errors import ConfigurationError
 from cutover.simulator.faults import Fault, Kind, Schedule
 from cutover.simulator.kernel.host import Host
 from cutover.simulator.kernel.weather import Condition
+from cutover.simulator.world.intruder import intruder
 from cutover.simulator.world.plane import Plane
 
 if TYPE_CHECKING:
@@ -213,6 +214,25 @@ def _key_rotation(world: "World", fault: Fault) -> None:
     _plane(fault, world).tls_key += 1
 
 
+def _intruder(world: "World", fault: Fault) -> Undo:
+    """He is between everybody and the candidate; connections that were open do not survive him."""
+    network, name = world.network, _plane(fault, world).name
+    network.between[name] = intruder(world.watch.overheard)
+    _reset_all(world, name)
+
+    def gone() -> None:
+        del network.between[name]
+        _reset_all(world, name)
+
+    return gone
+
+
+def _reset_all(world: "World", name: str) -> None:
+    for place in world.places():
+        if place != name:
+            world.network.reset_between(place, name)
+
+
 def _tee(name: str, bad: object, good: object) -> Begin:
     def begin(world: "World", _: Fault) -> Undo:
         setattr(world.tee, name, bad)
@@ -263,6 +283,7 @@ BEGIN: Final[dict[Kind, Begin]] = {
     Kind.GUEST_GONE: _tee("guest", "nothing", "quote"),
     Kind.OTHER_QUOTE: _tee("guest", "other", "quote"),
     Kind.REPLAYED_QUOTE: _tee("guest", "replay", "quote"),
+    Kind.INTRUDER: _intruder,
     Kind.CHAIN_DOWN: _chain_down,
     Kind.REFERENCE_DOWN: _reference_down,
     Kind.ORDER: _order,

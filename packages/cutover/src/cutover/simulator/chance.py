@@ -31,7 +31,7 @@ WEIGHTS: Final[Mapping[Kind, int]] = {
     Kind.PAYMENTS_FAIL: 3, Kind.HANG: 3, Kind.RESTART: 4, Kind.REDEPLOY: 3,
     Kind.BLACKOUT: 2, Kind.KEY_ROTATION: 3, Kind.COLLATERAL_DOWN: 3,
     Kind.TCB_RECOVERY: 3, Kind.GUEST_GONE: 3, Kind.OTHER_QUOTE: 3, Kind.REPLAYED_QUOTE: 2,
-    Kind.CHAIN_DOWN: 3, Kind.REFERENCE_DOWN: 2, Kind.ORDER: 8,
+    Kind.INTRUDER: 3, Kind.CHAIN_DOWN: 3, Kind.REFERENCE_DOWN: 2, Kind.ORDER: 8,
 }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     GUEST_GONE = "guest_gone"
     OTHER_QUOTE = "other_quote"
     REPLAYED_QUOTE = "replayed_quote"
+    INTRUDER = "intruder"
     CHAIN_DOWN = "chain_down"
     REFERENCE_DOWN = "reference_down"
     ORDER = "order"
@@ -102,6 +103,9 @@ WORDS: Final[dict[Kind, Word]] = {
     Kind.GUEST_GONE: Word("", True, "", "no guest agent gives a quote"),
     Kind.OTHER_QUOTE: Word("", True, "", "the quote is another app's"),
     Kind.REPLAYED_QUOTE: Word("", True, "", "the quote is an old one"),
+    Kind.INTRUDER: Word(
+        "candidate", True, "", "a person in the middle answers in its place, under another TLS key"
+    ),
     Kind.CHAIN_DOWN: Word("", True, "", "no RPC provider answers"),
     Kind.REFERENCE_DOWN: Word("", True, "", "our own connectivity fails its look"),
     Kind.ORDER: Word("", False, "verb", "an operator gives an order"),

@@ -1,7 +1,7 @@
 """What a record holds of the evidence that a conductor gathers on demand.
 
-Live intents, preconditions and post-cutover checks are carried out when the rules ask for them, so
-other rules ask at other times. The answer then is the record's nearest in time: what the plane said
+Live intents, preconditions, post-cutover checks and the looks around a promotion are carried out
+when the rules ask for them, so other rules ask at other times. The answer then is the record's nearest in time: what the plane said
 shortly before or after. What the record never asked is not known.
 """
 
@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from cutover.decision.fact import Entry
 from cutover.evidence.observation import (
     Adopted,
+    Attestation,
     LiveIntent,
     OrderRefused,
     PostCheckSeen,
@@ -20,7 +23,7 @@ from cutover.evidence.observation import (
 from cutover.runbook.gate import Check, PostCheckName
 from cutover.runbook.intent import Intent
 
-Seen = TypeVar("Seen", LiveIntent, PreconditionSeen, PostCheckSeen)
+Seen = TypeVar("Seen", Attestation, LiveIntent, PreconditionSeen, PostCheckSeen)
 Dated = list[tuple[int, Seen]]
 OnDemand = LiveIntent | PreconditionSeen | PostCheckSeen
 
@@ -40,6 +43,7 @@ class Book:
     entries: int = 0
     end_ms: int = 0
     orders_refused: int = 0
+    verdicts: dict[str, Dated[Attestation]] = field(default_factory=dict)
     live: dict[tuple[str, Intent], Dated[LiveIntent]] = field(default_factory=dict)
     preconditions: dict[Check, Dated[PreconditionSeen]] = field(default_factory=dict)
     post_checks: dict[PostCheckName, Dated[PostCheckSeen]] = field(default_factory=dict)
@@ -51,6 +55,8 @@ class Book:
         match entry.fact:
             case Adopted() as fact if self.adopted is None:
                 self.adopted = fact
+            case Attestation() as fact:
+                self.verdicts.setdefault(fact.plane, []).append((entry.at_ms, fact))
             case LiveIntent() as fact:
                 self.live.setdefault((fact.plane, fact.intent), []).append((entry.at_ms, fact))
             case PreconditionSeen() as fact:
@@ -61,6 +67,12 @@ class Book:
                 self.orders_refused += 1
             case _:
                 pass
+
+    def nearest_verdict(self, plane: str, identity: str, at_ms: int) -> Attestation | None:
+        """The verdict nearest in time on a plane of this identity, as a look of now gives it."""
+        found = [(at, v) for at, v in self.verdicts.get(plane, []) if v.identity in ("", identity)]
+        nearest = _nearest(found, at_ms)
+        return None if nearest is None else replace(nearest, took_ms=0)
 
     def nearest_live(
         self, plane: str, intent: Intent, identity: str, at_ms: int

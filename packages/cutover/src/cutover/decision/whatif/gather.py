@@ -10,9 +10,14 @@ from cutover.decision.run import Phase
 from cutover.decision.wanted import Wanted, wanted
 from cutover.decision.whatif.book import Book, OnDemand
 from cutover.decision.whatif.lane import Lane
-from cutover.evidence.observation import LiveIntent, PostCheckSeen, PreconditionSeen
+from cutover.evidence.observation import Attestation, LiveIntent, PostCheckSeen, PreconditionSeen
+
+Answer = OnDemand | Attestation
+"""What is gathered on demand alone, and what is looked at all the time besides."""
 
 _NOTHING: Final = Wanted()
+_ONLY: Final = (("gate:live_intents",), ("verify_now",))
+"""Holds that nothing but gathering ends."""
 
 
 class Gatherer:
@@ -31,7 +36,7 @@ class Gatherer:
         self.assumed: Counter[str] = Counter()
         self.missing: dict[str, int] = {}
 
-    def facts(self, record: Lane, other: Lane, said: Hold, at_ms: int) -> list[OnDemand]:
+    def facts(self, record: Lane, other: Lane, said: Hold, at_ms: int) -> list[Answer]:
         """What the other path's conductor would gather now, and the record's is not gathering.
 
         Args:
@@ -48,14 +53,17 @@ class Gatherer:
 
     def _answers(
         self, other: Lane, asked: Wanted, coming: Wanted, at_ms: int
-    ) -> Iterator[OnDemand]:
+    ) -> Iterator[Answer]:
         book, candidate = self._book, other.runbook.candidate
         for check in asked.preconditions:
             if check not in coming.preconditions:
                 found = book.nearest_precondition(check, at_ms)
                 yield from self._noted(f"precondition {check}", found, at_ms)
+        identity = other.run.plane(candidate).identity
+        if asked.attestation and asked.attestation != coming.attestation:
+            verdict = book.nearest_verdict(candidate, identity, at_ms)
+            yield from self._noted("a look at the attestation", verdict, at_ms)
         if asked.live is not None and asked.live is not coming.live:
-            identity = other.run.plane(candidate).identity
             live = book.nearest_live(candidate, asked.live, identity, at_ms)
             yield from self._noted(f"live {asked.live}", live, at_ms)
         for name in asked.post_checks:
@@ -63,7 +71,7 @@ class Gatherer:
                 done = book.nearest_post_check(name, at_ms)
                 yield from self._noted(f"post-cutover check {name}", done, at_ms)
 
-    def _noted(self, what: str, found: OnDemand | None, at_ms: int) -> Iterator[OnDemand]:
+    def _noted(self, what: str, found: Answer | None, at_ms: int) -> Iterator[Answer]:
         if found is None:
             self.missing.setdefault(what, at_ms)
             return
@@ -73,8 +81,8 @@ class Gatherer:
 
 def _asked(other: Lane, said: Hold, at_ms: int) -> Wanted:
     """What the other path asks for; a live intent only where nothing else is in the way."""
-    running = other.run.phase is Phase.RUNNING
-    if running and codes(said) != ("gate:live_intents",):
+    running, why = other.run.phase is Phase.RUNNING, codes(said)
+    if running and why not in _ONLY and "verify_again" not in why:
         return _NOTHING
     return wanted(other.runbook, other.run, at_ms)
 

@@ -78,6 +78,7 @@ def _verified(runbook: Runbook, seen: Seen, now: int) -> None:
     mine, gate = seen.candidate, runbook.attestation_gate()
     never(2, mine.verdict is not Verdict.VERIFIED, f"promoted while attestation is {mine.verdict}")
     never(2, now > mine.verdict_until, "promoted on a verdict that has run out")
+    _young("a verdict", mine.asked_at, now, gate.promote_age_ms)
     proof = gate.evidence is Evidence.VERIFIED
     never(2, proof and not mine.key, "promoted with no TLS key that has proved itself")
 

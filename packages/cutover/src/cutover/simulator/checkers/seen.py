@@ -55,7 +55,7 @@ class Candidate:
     Attributes:
         ready_at: newest look that found it ready in every respect; NEVER when the newest did not.
         canary_at: newest scheduled round, likewise.
-        verdict_at: when the newest verdict came.
+        asked_at: when the evidence of the newest verdict was asked for; NEVER after a restart.
         verdict_until: last moment at which it says anything, by its own deadline.
         trusted_until: last moment at which the newest verdict that money may rest on does, by its
             own deadline or the runbook's age; NEVER when there is none.
@@ -68,7 +68,7 @@ class Candidate:
     canary_at: int = NEVER
     verdict: Verdict | None = None
     evidence: Evidence = Evidence.REPORTED
-    verdict_at: int = NEVER
+    asked_at: int = NEVER
     verdict_until: int = NEVER
     trusted_until: int = NEVER
     identity: str = ""
@@ -212,7 +212,7 @@ class Seen:
             self.soak.open()
         mine = self.candidate
         mine.identity = fact.identity or mine.identity
-        mine.verdict, mine.evidence, mine.verdict_at = fact.verdict, fact.evidence, at
+        mine.verdict, mine.evidence, mine.asked_at = fact.verdict, fact.evidence, at - fact.took_ms
         mine.verdict_until = FAR if fact.lasts_ms is None else at + fact.lasts_ms
         mine.key = _key(mine.key, fact)
         good = fact.verdict is Verdict.VERIFIED
@@ -246,7 +246,7 @@ class Seen:
     def _started(self, term: int) -> None:
         """Nothing that was seen before counts as seen now, but rows and ages run on."""
         mine = self.candidate
-        mine.ready_at = mine.canary_at = mine.verdict_at = mine.trusted_until = NEVER
+        mine.ready_at = mine.canary_at = mine.asked_at = mine.trusted_until = NEVER
         mine.live_at.clear()
         self.in_force.clear()
         self.soak.last_good = self.reference_bad_at = NEVER

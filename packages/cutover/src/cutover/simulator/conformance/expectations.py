@@ -134,6 +134,12 @@ def lived(scene: Scene, want: list[str]) -> list[str]:
 
 
 @EXPECTATIONS
+def looked(scene: Scene, want: list[str]) -> list[str]:
+    """What looks at the candidate were wanted for since the start or the mark."""
+    return list(scene.world.looked)
+
+
+@EXPECTATIONS
 def paid(scene: Scene, want: int) -> int:
     """Distinct idempotency keys of the conductor's own payments."""
     return len(set(scene.world.paid))

@@ -31,6 +31,7 @@ class Scene:
         """Count from here."""
         self.since, self.clock = len(self.world.decisions()), self.world.now
         self.world.live_done.clear()
+        self.world.looked.clear()
         self.world.paid.clear()
         self.settled = sum(p.settled for p in self.world.run.payments)
 

@@ -75,7 +75,7 @@ def align(scene: Scene, value: Look) -> None:
 
 @STEPS
 def mark(scene: Scene, value: bool) -> None:
-    """From here `moves`, `lived`, `paid` and `took` count."""
+    """From here `moves`, `lived`, `looked`, `paid` and `took` count."""
     if not value:
         raise ScenarioError("mark = false says nothing: leave the step out")
     scene.mark()

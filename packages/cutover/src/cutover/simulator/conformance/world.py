@@ -57,6 +57,7 @@ class World(Core):
         self.canary_identity = ""  # of the candidate when a round begins; empty is not told
         self.live_ok: dict[Intent, bool | None] = {}
         self.live_done: list[Intent] = []
+        self.looked: list[str] = []  # what the looks were for that were wanted
         self.paid: list[str] = []  # keys of payments, one for each time that one was asked for
         self.prepared: dict[Check, bool | None] = {}
         self.checked: dict[PostCheckName, bool | None] = {}
@@ -183,6 +184,9 @@ class World(Core):
         want = wanted(self.runbook, self.run, self.now)
         for check in want.preconditions:
             self.submit(PreconditionSeen(check, self.prepared.get(check, True), looks.SAID))
+        if want.attestation and self.verdict is not None:
+            self.looked.append(want.attestation)
+            self.attest()
         if want.live is not None:
             self._execute(want.live)
         for name in want.post_checks:

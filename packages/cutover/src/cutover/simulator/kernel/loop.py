@@ -186,9 +186,9 @@ class SimulationLoop(asyncio.SelectorEventLoop):
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None,
                                 **options: Any) -> Any:  # fmt: skip
-        """Connect to a simulated server by its name."""
-        del options  # addresses and TLS belong to real networks
-        return await self.network.connect(protocol_factory, str(host), int(port))
+        """Connect to a simulated server by its name; `ssl` as a handshake that compares keys."""
+        tls = options.get("ssl")  # all else belongs to real networks
+        return await self.network.connect(protocol_factory, str(host), int(port), tls)
 
     async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None,
                             **options: Any) -> Any:  # fmt: skip

@@ -8,7 +8,8 @@ answer. Both take time, break when a host dies, and wait while the weather keeps
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 from cutover.simulator.kernel.host import HOST, Host
 from cutover.simulator.kernel.loop import SimulationLoop
@@ -44,12 +45,37 @@ class Listener:
         await self._network.loop.create_future()
 
 
+class Handshake(Protocol):
+    """What of a TLS context matters here."""
+
+    def compare(self, presented: str) -> None:
+        """Accept the key that the other end presents, or raise an `OSError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Between:
+    """Somebody who answers in another's place.
+
+    Attributes:
+        key: TLS key that he presents.
+        factory: what hears whoever speaks to him.
+    """
+
+    key: str
+    factory: Callable[[], asyncio.BaseProtocol]
+
+
 class Network:
     """Everything that is between hosts.
 
     Args:
         loop: of the simulation.
         weather: what happens to messages.
+
+    Attributes:
+        keys: which TLS key a host presents now, by its name; one that is not here speaks no TLS.
+        between: who answers in a host's place, by its name.
     """
 
     def __init__(self, loop: SimulationLoop, weather: Weather) -> None:
@@ -59,6 +85,19 @@ class Network:
         self._streams: list[Stream] = []
         self._changed = asyncio.Event()
         self._calls: dict[str, dict[asyncio.Future[Any], Callable[[], None]]] = {}
+        self.keys: dict[str, Callable[[], str]] = {}
+        self.between: dict[str, Between] = {}
+
+    def handshake(self, name: str, tls: Handshake) -> None:
+        """Compare the TLS key that whoever answers under a name presents; nothing is said before.
+
+        Raises:
+            OSError: as the handshake has it, or because nobody there speaks TLS.
+        """
+        between = self.between.get(name)
+        if between is None and name not in self.keys:
+            raise ConnectionResetError(104, f"{name} speaks no TLS")
+        tls.compare(between.key if between is not None else self.keys[name]())
 
     def break_calls(self, name: str) -> None:
         """Let everybody who waits for an answer from there ask again."""
@@ -83,22 +122,31 @@ class Network:
             del self._listeners[address]
 
     async def connect(
-        self, factory: Callable[[], asyncio.BaseProtocol], name: str, port: int
+        self,
+        factory: Callable[[], asyncio.BaseProtocol],
+        name: str,
+        port: int,
+        tls: Handshake | None = None,
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        """Connect from the current host.
+        """Connect from the current host, with a handshake if one is asked for.
 
         Raises:
             ConnectionRefusedError: nobody listens there.
+            OSError: the handshake failed: the other end learns nothing.
         """
         here = _here()
         await self.pass_between(here, name)
         listener = self._listeners.get((name, port))
         if listener is None or (listener.host is not None and not listener.host.alive):
             raise ConnectionRefusedError(111, f"nobody listens at {name}:{port}")
+        if tls is not None:
+            await self.pass_between(name, here)
+            self.handshake(name, tls)
+        between = self.between.get(name)
         near, far = Stream.pair(self, (here, HOST.get()), (name, listener.host))
         self._streams = [known for known in self._streams if not known.is_closing()]
         self._streams.append(near)
-        far.accept(listener.factory)
+        far.accept(between.factory if between is not None else listener.factory)
         await asyncio.sleep(self.weather.delay_s(name, here))
         if near.is_closing():
             raise ConnectionResetError(104, f"{name}:{port} closed the connection at once")

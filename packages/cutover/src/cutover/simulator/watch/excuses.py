@@ -11,7 +11,9 @@ GRACE_MS: Final = 4_000
 """After a fault's end: connections that it left half dead are found out by then."""
 
 _PROCESS: Final = frozenset({Kind.CRASH, Kind.CRASH_AT, Kind.PAUSE})
-_PLANE: Final = frozenset({Kind.HANG, Kind.RESTART, Kind.REDEPLOY, Kind.BLACKOUT})
+_PLANE: Final = frozenset(
+    {Kind.HANG, Kind.RESTART, Kind.REDEPLOY, Kind.BLACKOUT, Kind.KEY_ROTATION, Kind.INTRUDER}
+)
 _ROUTE: Final = frozenset({Kind.CUT, Kind.SLOW, Kind.HALVE, Kind.RESET})
 
 

@@ -16,6 +16,7 @@ from cutover.simulator.watch.counted import Counted
 from cutover.simulator.watch.excuses import Weatherbook
 from cutover.simulator.watch.leadership import Leadership
 from cutover.simulator.watch.money import Money
+from cutover.simulator.watch.overheard import check_overheard
 from cutover.simulator.watch.promptness import Promptness
 from cutover.simulator.watch.secrets import check_silent
 from cutover.simulator.watch.stamps import Stamps
@@ -136,6 +137,13 @@ class Watcher(Watch):
         """A node said what is in force."""
         try:
             self._leadership.reported(node, boot, term, generation, current().now_ms())
+        except Violation as violation:
+            self._violated(violation)
+
+    def overheard(self, data: bytes) -> None:
+        """A person in the middle was told something."""
+        try:
+            check_overheard(data, self._secrets)
         except Violation as violation:
             self._violated(violation)
 

@@ -87,6 +87,10 @@ class Plane:
         """What a quote of the running process is about."""
         return f"{self.compose}|instance-{self.instance}|key-{self.tls_key}"
 
+    def spki(self) -> str:
+        """SHA-256 of the TLS key that it answers under; a process that is replaced leaves it."""
+        return hashlib.sha256(f"{self.name}, TLS key {self.tls_key}".encode()).hexdigest()
+
     def start(self) -> None:
         """Start its process."""
         self.instance += 1

@@ -2,6 +2,7 @@
 
 The verdicts are played, not verified: what matters here is what the conductor makes of them. The
 world knows what is true of the plane, so a checker can tell a wrong decision from a wrong verdict.
+A verdict lasts as long as the collateral that it rests on.
 """
 
 import asyncio
@@ -14,8 +15,11 @@ from cutover.simulator.kernel.network import Network
 from cutover.simulator.world.plane import Plane
 
 UP_TO_DATE: Final = "UpToDate"
-COLLATERAL_MS: Final = 6_000
+COLLATERAL_MS: Final = 8_000
 """How long fetched collateral is good for without its source."""
+
+MARKS: Final = ("TEST ROOT",)
+"""What stands beside every played verdict."""
 
 
 class SimulatedTee:
@@ -56,6 +60,9 @@ class SimulatedTee:
         return self._plane.identity()
 
     def _judge(self, identity: str) -> Attestation:
+        if self._plane.name in self._network.between:
+            text = "the quote names another TLS key than the connection"
+            return self._verdict(Verdict.INVALID, identity, text)
         if self.guest == "nothing":
             return self._verdict(Verdict.MISSING, identity, "no guest agent answers")
         if self.guest != "quote":
@@ -69,4 +76,14 @@ class SimulatedTee:
         return self._verdict(Verdict.VERIFIED, identity, "quote, log and policy hold")
 
     def _verdict(self, verdict: Verdict, identity: str, reason: str) -> Attestation:
-        return Attestation(self._plane.name, verdict, Evidence.VERIFIED, identity, (reason,))
+        holds = verdict in (Verdict.VERIFIED, Verdict.DEGRADED)
+        return Attestation(
+            plane=self._plane.name,
+            verdict=verdict,
+            evidence=Evidence.VERIFIED,
+            identity=identity,
+            reasons=(reason,),
+            marks=MARKS,
+            tls_spki=self._plane.spki() if holds else "",
+            lasts_ms=self._fetched_ms + COLLATERAL_MS - self._now_ms() if holds else None,
+        )

@@ -12,10 +12,12 @@ from cutover import crashpoint
 from cutover.conductor.assembly import Outside
 from cutover.conductor.cleanse import Cleanser
 from cutover.conductor.config import GatewayAccess
+from cutover.conductor.pin import Pin
 from cutover.conductor.plane_client import HttpPlane
 from cutover.conductor.ports import PlaneClient
 from cutover.decision.fact import Entry
 from cutover.decision.run import Run
+from cutover.decision.step import pins
 from cutover.gateway.config import GatewayConfig, Limits, PlaneEndpoint
 from cutover.runbook.document import Runbook
 from cutover.runbook.intent import Intent
@@ -35,6 +37,7 @@ from cutover.simulator.world.inspector import PAY, SimulatedInspector
 from cutover.simulator.world.link import SimulatedLink
 from cutover.simulator.world.node import NodeProcess
 from cutover.simulator.world.operators import Operators
+from cutover.simulator.world.pinned import PinnedPlane
 from cutover.simulator.world.plane import Plane, Secrets
 from cutover.simulator.world.port import PortPlane
 from cutover.simulator.world.reference import SimulatedReference
@@ -89,6 +92,9 @@ class Watch:
     def faulty(self, fault: Fault, *, begins: bool) -> None:
         """A fault begins or ends."""
 
+    def overheard(self, data: bytes) -> None:
+        """A person in the middle was told something."""
+
 
 class World:
     """Everything of one simulation.
@@ -116,6 +122,7 @@ class World:
         self.reference = SimulatedReference()
         self.planes = {name: self._plane(name) for name in runbook.planes}
         candidate = self.planes[runbook.candidate]
+        self.network.keys[candidate.name] = candidate.spki
         self.tee = SimulatedTee(self.network, candidate, loop.now_ms)
         self.disk = Disk(folder, self.chance("disk"))
         site = Site(runbook, self.disk, self._outside, self._opened, self._recorded, self.say)
@@ -253,7 +260,7 @@ class World:
     def _node(self, name: str, folder: Path, habits: Habits) -> NodeProcess:
         config = GatewayConfig(
             node=name, host=name, port=80, workers=1, client_keys=(CLIENT_KEY,),
-            planes={p: PlaneEndpoint(f"http://{p}:80", _key(p)) for p in self.planes},
+            planes={p: PlaneEndpoint(self._url(p), _key(p)) for p in self.planes},
             conductor_url="http://conductor", gateway_token="none",  # noqa: S106 - the link is simulated
             state_dir=folder / name, report_every_ms=habits.report_every_ms, loop="asyncio",
             limits=Limits(idle_seconds=habits.idle_ms / 1000),
@@ -265,20 +272,29 @@ class World:
 
         return NodeProcess(config, link, self.clock, self.fresh(name), self.say)
 
-    def _asked(self, name: str, key: str) -> PlaneClient:
+    def _url(self, plane: str) -> str:
+        """Where nodes reach a plane: the candidate over TLS, since it must prove its key."""
+        scheme = "https" if plane == self.runbook.candidate else "http"
+        return f"{scheme}://{plane}:80"
+
+    def _asked(self, name: str, key: str, pin: Pin) -> PlaneClient:
         """How a conductor asks a plane."""
+        client: PlaneClient = PortPlane(self.planes[name], key, self.network)
         if self._wire:
-            return HttpPlane(name, f"http://{name}:80", key, self._http)
-        return PortPlane(self.planes[name], key, self.network)
+            client = HttpPlane(name, f"http://{name}:80", key, self._http)
+        if name == self.runbook.candidate and pins(self.runbook):
+            return PinnedPlane(client, pin, self.network)
+        return client
 
     def _outside(self, name: str) -> Outside:
         keys = {plane: _key(plane) for plane in self.planes}
         access = GatewayAccess(f"http://{self.nodes[0].name}:80", CLIENT_KEY, WEBHOOK_SECRET)
+        pin = Pin()
         return Outside(
             clock=self.clock,
             suspended_ms=None,
             fresh=self._ids[name],
-            planes=[self._asked(plane, key) for plane, key in keys.items()],
+            planes=[self._asked(plane, key, pin) for plane, key in keys.items()],
             attester=self.tee,
             reference=self.reference,
             chain=self.chain,
@@ -289,6 +305,7 @@ class World:
             texts=TEXTS,
             cleanse=Cleanser({f"planes.{name}": key for name, key in keys.items()}),
             watch=lambda _: None,
+            follow=lambda run: pin.hold(run.plane(self.runbook.candidate).tls_spki),
             keys=keys,
             versions={"simulator": "1"},
         )  # fmt: skip

@@ -1,0 +1,60 @@
+"""A conductor's client of a plane that must hold its attested TLS key, on a played handshake.
+
+As `cutover.conductor.attested_plane` has it: orders go out under the key that the journal has, or
+not at all; `/ready` and `/health` are asked openly as long as there is none.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from cutover.conductor.attested_plane import WAIT
+from cutover.conductor.pin import Pin
+from cutover.conductor.ports import PlaneClient
+from cutover.evidence.planes import Answer
+from cutover.pinned import PinError, PinnedContext
+from cutover.simulator.kernel.network import Network
+
+
+class PinnedPlane:
+    """One plane behind its key, as `cutover.conductor.ports.PlaneClient` has it.
+
+    Args:
+        plane: that is asked once the handshake is done.
+        pin: the key that counts now.
+        network: on which somebody else may answer.
+    """
+
+    def __init__(self, plane: PlaneClient, pin: Pin, network: Network) -> None:
+        self.name = plane.name
+        self._plane = plane
+        self._pin = pin
+        self._network = network
+
+    async def get(self, path: str, deadline_ms: int) -> Answer:
+        """Ask `/ready` or `/health`."""
+        if not self._pin.spki:
+            return await self._plane.get(path, deadline_ms)
+        return await self._under_key(lambda: self._plane.get(path, deadline_ms))
+
+    async def canary(self, deadline_ms: int) -> Answer:
+        """`POST /canary/run`."""
+        if not await self._pin.proved(deadline_ms * WAIT):
+            return self._nothing_sent("has proved no TLS key")
+        return await self._under_key(lambda: self._plane.canary(deadline_ms))
+
+    async def process(self, text: str, deadline_ms: int, *, idempotency_key: str = "") -> Answer:
+        """Execute a text on the plane itself."""
+        if not await self._pin.proved(deadline_ms * WAIT):
+            return self._nothing_sent("has proved no TLS key")
+        return await self._under_key(
+            lambda: self._plane.process(text, deadline_ms, idempotency_key=idempotency_key)
+        )
+
+    async def _under_key(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            self._network.handshake(self.name, PinnedContext(self._pin.spki))
+        except PinError as error:
+            return self._nothing_sent(str(error))
+        return await ask()
+
+    def _nothing_sent(self, why: str) -> Answer:
+        return Answer(None, error=f"nothing was sent: {self.name}: {why}", asked=False)
