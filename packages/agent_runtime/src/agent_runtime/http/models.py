@@ -34,10 +34,16 @@ class Fault(BaseModel):
     code: str = Field(description="a slug for programs", pattern=r"^[a-z_]+$")
 
 
+def _given(member: str) -> dict[str, Any]:
+    return {"required": [member], "properties": {member: {"type": "string", "pattern": r"\S"}}}
+
+
 class Text(BaseModel):
     """A request of a person; other members are ignored."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(
+        strict=True, json_schema_extra={"oneOf": [_given("text"), _given("plan")]}
+    )
 
     text: Plain | None = Field(
         None, description="one command, whole; a mention in front is dropped; this or `plan`"
