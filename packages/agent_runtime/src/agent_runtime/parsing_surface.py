@@ -7,6 +7,7 @@ from agent_runtime import parsing
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}=[\x21-\x7e]{1,512}")
+WAYS_IN = ("http", "webhook", "poller", "cron")
 SECRET_CHARS_MIN = 16
 INTERVAL_MINUTES_MIN = 5
 INTERVAL_MINUTES_MAX = 24 * 60
@@ -27,9 +28,14 @@ def digest(given: str) -> str:
     return given
 
 
-def maybe_name(given: str) -> str:
-    """A name that may stand in a header, or nothing."""
-    return given and parsing.name(given)
+def ingress(given: str) -> str:
+    """Who alone feeds the plane: nothing, one name, or a name for each way in."""
+    if "=" not in given:
+        return given and parsing.name(given)
+    owners = [part.strip().partition("=") for part in given.split(",")]
+    if sorted(way for way, _, _ in owners) != sorted(WAYS_IN):
+        raise ValueError(f"not an owner for each way in; expected {', '.join(WAYS_IN)}, once each")
+    return ",".join(f"{way}={parsing.name(owner)}" for way, _, owner in owners)
 
 
 def long_secret(given: str) -> str:

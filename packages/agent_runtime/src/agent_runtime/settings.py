@@ -44,9 +44,9 @@ class Settings:
     )
     ingress_owner: str = env(
         "INGRESS_OWNER",
-        "the one ingress that feeds this plane, for the preflight",
+        "who alone feeds this plane: a name, or `http=…,webhook=…,poller=…,cron=…`",
         "",
-        parsing_surface.maybe_name,
+        parsing_surface.ingress,
         own=True,
     )
     parity_key: str = env(

@@ -116,8 +116,17 @@ def preconditions_of(
     planes: Planes,
     client: httpx.AsyncClient,
     attested: Attested | None,
+    patience_ms: int | None = None,
 ) -> Preconditions:
     """What looks at the preconditions of a deployment.
+
+    Args:
+        runbook: what is asked.
+        settings: the deployment's file.
+        planes: clients of both, fallback first.
+        client: shared connections.
+        attested: the candidate's side where it must prove what it is.
+        patience_ms: how long to wait for that; by default as long as a look takes.
 
     Raises:
         ConfigurationError: a compose file that it names cannot be used.
@@ -132,6 +141,7 @@ def preconditions_of(
         NearKeys(conductor.near_rpc, client) if conductor.near_rpc else None,
         conductor.near_sender,
         settings.preconditions.may_differ,
+        patience_ms,
     )
 
 
@@ -144,7 +154,7 @@ async def _preflight(runbook: Runbook, settings: Settings) -> Preflight:
             stack.push_async_callback(attested.connections.aclose)
             proved = await _prove(attested, runbook)
         planes = asked_planes(runbook, settings, client, attested)
-        before = preconditions_of(runbook, settings, planes, client, attested)
+        before = preconditions_of(runbook, settings, planes, client, attested, patience_ms=0)
         wall_ms = SystemClock().wall_ms()
         looks = (before.findings(one.check, wall_ms) for one in runbook.preconditions)
         return Preflight(tuple(await asyncio.gather(*looks)), proved)

@@ -140,7 +140,7 @@ def _told(plane: str, path: str, kind: type[T], answer: Answer) -> T | Silence:
 def _named(plane: str, path: str, told: T) -> T | Silence:
     if told.plane == plane:
         return told
-    return _silence(fails(f"{path} of {plane} is answered by {told.plane!r}"))
+    return _silence(fails(f"{plane}: {path} is answered by a plane of another name (PLANE_ID)"))
 
 
 def _instead(answer: Answer) -> str:

@@ -86,6 +86,8 @@ class Preconditions:
         keys: the chain, asked for the planes' NEAR keys; None when none is configured.
         sender: the account that must pay; empty for any.
         may_differ: variables whose difference is declared.
+        patience_ms: how long to wait for what the candidate has not proved yet; by default for a
+            whole look at it.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Preconditions:
         keys: AccessKeys | None = None,
         sender: str = "",
         may_differ: Collection[str] = (),
+        patience_ms: int | None = None,
     ) -> None:
         self._runbook = runbook
         self._planes = planes
@@ -107,6 +110,8 @@ class Preconditions:
         self._keys = keys
         self._sender = sender
         self._may_differ = frozenset(may_differ)
+        a_look = runbook.timing.attestation_deadline_ms + DEADLINE_MS
+        self._patience_ms = a_look if patience_ms is None else patience_ms
 
     async def look(self, check: Check, wall_ms: int) -> PreconditionSeen:
         """Look at one precondition.
@@ -124,7 +129,7 @@ class Preconditions:
     async def _judge(self, check: Check, wall_ms: int) -> list[Finding]:
         spki = ""
         if self._attested is not None:
-            spki = await self._attested.pin.proved(self._patience_ms())
+            spki = await self._attested.pin.proved(self._patience_ms)
             if not spki:
                 return [unknown(_unproved(self._runbook.candidate))]
         match check:
@@ -137,10 +142,6 @@ class Preconditions:
                 return [one for found in await asyncio.gather(*both) for one in found]
             case Check.ENDPOINTS_REACHABLE:
                 return list(await asyncio.gather(*map(self._endpoints, self._planes)))
-
-    def _patience_ms(self) -> int:
-        """Long enough for the first look at what the candidate is."""
-        return self._runbook.timing.attestation_deadline_ms + DEADLINE_MS
 
     async def _identity(self, plane: AskedPlane) -> Identity | Silence:
         nonce = self._nonce()
@@ -158,7 +159,7 @@ class Preconditions:
         )
         compose, attested = None, plane.name == self._runbook.candidate and bool(spki)
         if attested and self._attested is not None:
-            compose = await self._attested.compose.proved(spki, self._patience_ms())
+            compose = await self._attested.compose.proved(spki, self._patience_ms)
         return Running(
             plane.name, access.image, access.record, health, identity,
             access.service, attested, compose,

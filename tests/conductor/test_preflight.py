@@ -1,0 +1,320 @@
+"""Preflight of a production runbook over real sockets: all holds; then each thing is broken."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+
+import pytest
+
+from agent_runtime.main import Server
+from agent_runtime.settings import Settings
+from agent_runtime.wiring import build
+from cli.hands import hand
+from conductor.preflight_world import DIGEST, IMAGE, RUNBOOK, TlsEnd, World, certificate, until
+from cutover.app import load_runbook
+from cutover.journal.store import Journal
+from cutover.preflight import preflight
+from cutover.runbook.gate import Check
+from sandbox.near.keys import KeyPair
+
+PHASED = load_runbook(RUNBOOK)
+OTHER = "sha256:" + "0b" * 32
+LIMIT = "173.25"
+"""A value that one plane alone has; nobody may be told."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with World(tmp_path_factory.mktemp("preflight")) as found, pytest.MonkeyPatch.context() as env:
+        env.setenv("SSL_CERT_FILE", str(found.tls.pem))
+        yield found
+
+
+def look(world, check, settings):
+    """One precondition of the runbook."""
+    only = tuple(pre for pre in PHASED.preconditions if pre.check is check)
+    (found,) = preflight(replace(PHASED, preconditions=only), settings).looks
+    world.said += [finding.text for finding in found.findings]
+    return found
+
+
+def said(found, ok):
+    """What findings of that kind say."""
+    return "\n".join(finding.text for finding in found.findings if finding.ok is ok)
+
+
+@contextlib.asynccontextmanager
+async def fallback(world, **changes):
+    """The fallback's runtime once more, told something else; yields the configuration with it."""
+    env = {**world.environment("hetzner"), "PAYMENTS_DB": str(world.folder / "other.db"), **changes}
+    server = Server(build(Settings.from_environ(env)))
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(10):
+            while not server.started:
+                assert not task.done()
+                await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield world.settings((world.tls.url, f"http://127.0.0.1:{port}"))
+    finally:
+        server.should_exit = True
+        await task
+
+
+class TestAllHolds:
+    def test_every_precondition_with_its_evidence(self, world, monkeypatch, capsys):
+        """Exit 0; each check, and below it what it rests on."""
+        words = ("preflight", RUNBOOK, "--config", world.config)
+        found = hand(monkeypatch, capsys, *words)
+        world.said.append(found.all)
+        assert found.code == 0, found.all
+        for check in Check:
+            assert f"{check}: holds" in found.out
+        for evidence in (
+            "attestation of phala: verified",
+            f"hetzner: {DIGEST} by its deployment record",
+            f"phala: {DIGEST} by its attested compose file",
+            "variables compared under one nonce are the same",
+            "answers 401 to a wrong key",
+            "http belongs to gateway alone",
+            "is on the chain and may pay",
+            "certificate under the attested key",
+        ):
+            assert evidence in found.out
+        assert found.out.endswith("preflight: holds\n")
+        assert not world.data.exists()
+
+    def test_as_json(self, world, monkeypatch, capsys):
+        """The same as one document."""
+        words = ("preflight", RUNBOOK, "--config", world.config, "--json")
+        found = hand(monkeypatch, capsys, *words)
+        world.said.append(found.all)
+        document = json.loads(found.out)
+        assert (found.code, document["verdict"]) == (0, "holds")
+        assert [one["check"] for one in document["preconditions"]] == list(Check)
+        assert document["attestation"]["verdict"] == "verified"
+        verdicts = [f["verdict"] for one in document["preconditions"] for f in one["findings"]]
+        assert set(verdicts) == {"holds"}
+        assert len(verdicts) > 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "ok", "text"),
+    [
+        ([(IMAGE, f"images.example/agent@{OTHER}")], False, "the digests differ"),
+        ([(f'image = "{IMAGE}"', "")], None, "declare planes.hetzner.image"),
+        ([(f'image = "{IMAGE}"', 'compose = "c.yaml"')], True, "by c.yaml, service agent"),
+    ],
+)
+def test_another_image_is_named(world, changes, ok, text):
+    """By record or compose file against what is attested: what differs or lacks is named."""
+    service = f"services:\n  agent:\n    image: {IMAGE}\n"
+    (world.folder / "c.yaml").write_text(service)
+    found = look(world, Check.IDENTICAL_IMAGE, world.settings(*changes))
+    assert found.ok is ok
+    assert text in said(found, ok)
+
+
+IMAGES = {"BUILD_REVISION": "r2", "IMAGE_DIGEST": OTHER}
+VALUES = {
+    "AGENT_MAX_PAYOUT_AMOUNT": LIMIT, "GITHUB_TOKEN": "", "HOT_PAY_JWT": "",
+    "INGRESS_OWNER": "http=gateway,webhook=gateway,poller=hetzner,cron=gateway",
+    "NEAR_PRIVATE_KEY": "phala's",
+}  # fmt: skip
+MODE = {"AGENT_MODE": "staging", "INGRESS_OWNER": "", "NEAR_PRIVATE_KEY": "fresh"}
+OPEN = {"AGENT_MODE": "development", "AGENT_SERVER_API_KEY": "", "NEAR_PRIVATE_KEY": ""}
+BROKEN = [
+    (IMAGES, ["expected the same version and build", f"it says that it runs {OTHER}"]),
+    (
+        VALUES,
+        [
+            "AGENT_MAX_PAYOUT_AMOUNT differs", "GITHUB_TOKEN differs", "HOT_PAY_JWT differs",
+            "services differ: hotpay", "both planes sign with one NEAR key",
+            "poller has two owners: 'hetzner' by hetzner, 'gateway' by phala",
+        ],
+    ),
+    (MODE, ["AGENT_MODE='staging'", "INGRESS_OWNER is not set", "is not on the chain (UNKNOWN_"]),
+    (
+        OPEN | {"NEAR_ACCOUNT_ID": ""},
+        [
+            "hetzner answers 200 to no key, expected 401", "hetzner has no NEAR key",
+            "hetzner answers 200 to a wrong key, expected 401", "AGENT_SERVER_API_KEY is not set",
+        ],
+    ),
+    ({"PARITY_KEY": "another-key-of-parity"}, []),
+    ({"PLANE_ID": "spare"}, ["hetzner: /identity is answered by a plane of another name"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "texts"), BROKEN)
+async def test_another_environment_is_named(world, change, texts):
+    """By the variable, the way in, the key or the door; never by a value that is not public."""
+    own = {
+        "phala's": world.rails["planes"]["phala"]["env"]["NEAR_PRIVATE_KEY"],
+        "fresh": KeyPair.from_seed(b"7" * 32).secret,
+    }
+    check = Check.IDENTICAL_IMAGE if change is IMAGES else Check.ENVIRONMENT_PARITY
+    changes = {name: own.get(value, value) for name, value in change.items()}
+    async with fallback(world, **changes) as settings:
+        found = await asyncio.to_thread(look, world, check, settings)
+    assert found.ok is (False if texts else None)
+    fails = said(found, ok=False)
+    assert [text for text in texts if text not in fails] == [], fails
+    assert LIMIT not in str(found.findings)
+    if not texts:
+        assert "set the same PARITY_KEY on both" in said(found, ok=None)
+
+
+async def test_a_declared_difference_is_named_and_holds(world):
+    """And what was not declared still fails."""
+    changes = {"AGENT_MAX_PAYOUT_AMOUNT": LIMIT, "AGENT_STRICT_PAY": "true"}
+    async with fallback(world, **changes) as settings:
+        may = settings.preconditions.model_copy(
+            update={"may_differ": ("AGENT_MAX_PAYOUT_AMOUNT", "PORT")}
+        )
+        declared = settings.model_copy(update={"preconditions": may})
+        found = await asyncio.to_thread(look, world, Check.ENVIRONMENT_PARITY, declared)
+    assert said(found, ok=False) == "AGENT_STRICT_PAY differs"
+    assert "may differ by declaration, and do: AGENT_MAX_PAYOUT_AMOUNT" in said(found, ok=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ({"days": 7}, "before the fallback window ends: renew it first"),
+        ({"host": "127.0.0.9"}, "certificate is not valid for '127.0.0.1'"),
+        (None, "certificate verify failed"),
+    ],
+)
+def test_a_certificate_that_does_not_do_is_named(world, monkeypatch, wanted, text):
+    """One that ends too early, is for another host, or that no authority vouches for."""
+    end = TlsEnd(world.folder, world.port("hetzner"), **(wanted or {}))
+    trusted = end.pem if wanted else certificate(world.folder, "stranger")
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    found = look(world, Check.TLS_AND_DOMAIN, world.settings((world.tls.url, end.url)))
+    end.stop()
+    assert found.ok is False
+    assert text in said(found, ok=False)
+
+
+def test_names_that_lead_nowhere_or_elsewhere_are_named(world):
+    """A name without an address; the candidate under a name that its certificate has not."""
+    changes = (
+        (world.tls.url, "https://nowhere.invalid"),
+        (world.phala_url, world.phala_url.replace("127.0.0.1", "localhost")),
+    )
+    found = look(world, Check.TLS_AND_DOMAIN, world.settings(*changes))
+    assert found.ok is False
+    assert "nowhere.invalid does not resolve" in said(found, ok=False)
+    assert "expected localhost" in said(found, ok=False)
+
+
+def test_an_endpoint_that_nobody_serves_is_named(world):
+    """With the plane and what happened instead."""
+    dead = world.settings((world.tls.url, "https://127.0.0.1:1"))
+    found = look(world, Check.ENDPOINTS_REACHABLE, dead)
+    assert found.ok is False
+    assert said(found, ok=False).startswith("hetzner: /ready ConnectError")
+
+
+def test_without_proof_nothing_is_judged_and_that_is_no_pass(world, monkeypatch, capsys):
+    """A lie of the machine: no check could be judged, exit 1, and the plane hears no key."""
+    rule = {
+        "service": "guest",
+        "operation": "GetQuote",
+        "kind": "wrong",
+        "variant": "bad_signature",
+    }
+    world.control(world.tee, "PUT", "/faults", [rule])
+    found = hand(monkeypatch, capsys, "preflight", RUNBOOK, "--config", world.config)
+    world.control(world.tee, "PUT", "/faults", [])
+    world.said.append(found.all)
+    assert found.code == 1
+    assert found.out.count(": could not be judged\n") == len(Check) + 1
+    assert "attestation of phala: invalid" in found.out
+
+
+class TestRun:
+    def test_a_new_run_that_fails_is_not_begun(self, world, monkeypatch, capsys):
+        """Exit 3, what fails, the word preflight; not even a directory is made."""
+        broken = world.folder / "broken.toml"
+        broken.write_text(world.config.read_text().replace(IMAGE, f"a@{OTHER}"))
+        found = hand(monkeypatch, capsys, "run", RUNBOOK, "--config", broken)
+        world.said.append(found.all)
+        assert found.code == 3
+        assert "its preflight fails" in found.err
+        assert "identical_image fails: " in found.err
+        assert "the digests differ" in found.err
+        assert "environment_parity fails" not in found.err
+        assert "`cutover preflight`" in found.err
+        assert not world.data.exists()
+
+
+def test_a_run_that_holds_begins_and_goes_on_and_no_secret_is_anywhere(world, monkeypatch, capsys):
+    """The journal has what was seen, and a begun run is not refused, whatever breaks later.
+
+    No key is in any log, in the journal, in kept evidence, or in what preflights printed.
+    """
+    broken = world.folder / "broken.toml"
+    broken.write_text(world.config.read_text().replace(IMAGE, f"a@{OTHER}"))
+    assert _begun(world, world.config, 4) == dict.fromkeys(Check, True)
+    for config, code in ((world.config, 0), (broken, 1)):
+        for form in ((), ("--json",)):
+            words = ("preflight", RUNBOOK, "--config", config, *form)
+            found = hand(monkeypatch, capsys, *words)
+            assert found.code == code
+            world.said.append(found.all)
+    assert _begun(world, broken, 4)  # it speaks to its operators again
+    assert _leaks(world) == []
+
+
+def _begun(world, config, facts):
+    """Run until its control API is there and so much was seen; what preconditions it saw."""
+    address, seen = world.data / "conductor.json", functools.partial(_seen, world)
+    address.unlink(missing_ok=True)
+    command = (sys.executable, "-m", "cutover", "run", str(RUNBOOK), "--config", str(config))
+    trusted = {"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
+    child = world.start("conductor", *command, **trusted)
+    log = world.folder / "conductor.log"
+
+    def there():
+        assert child.poll() is None, log.read_text()
+        return address.exists() and len(seen()) >= facts
+
+    until("run", there)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait() == 0, log.read_text()
+    return seen()
+
+
+def _seen(world):
+    journal = world.data / "journal.db"
+    if not journal.exists():
+        return {}
+    with Journal.open_read_only(journal) as reader:
+        facts = [entry.fact for entry in reader.entries()]
+    found = [fact for fact in facts if type(fact).__name__ == "PreconditionSeen"]
+    return {fact.check: fact.ok for fact in found}
+
+
+def _leaks(world):
+    """Which secret stands where, in all that a run and its preflights leave behind."""
+    kept = [world.data, world.folder / "hetzner-canary", world.folder / "phala-canary"]
+    files = [*world.folder.glob("*.log"), *(f for place in kept for f in place.rglob("*"))]
+    names = {file.name for file in files}
+    assert {"conductor.log", "hetzner.log", "phala.log", "journal.db"} <= names
+    texts = {str(file): file.read_bytes() for file in files if file.is_file()}
+    texts["what was printed"] = "\n".join(world.said).encode()
+    assert len(texts["what was printed"]) > 10_000
+    assert len(world.secrets()) == 12
+    return [
+        (name, place)
+        for name, secret in world.secrets().items()
+        for place, text in texts.items()
+        if secret.encode() in text
+    ]
