@@ -24,6 +24,11 @@ MIX: Final = "analyze=70,create=20,pay=10"
 PAY_REPOS: Final = ",".join(f"demo/pay-{n}" for n in range(1, 9))
 """Where clients pay; the live intents use a repository of their own."""
 
+MARKED: Final = (
+    "EIGENAI_API_BASE", "GITHUB_API_BASE", "HOT_PAY_API_BASE", "NEAR_NODE_URL", "PING_PAY_API_BASE",
+)  # fmt: skip
+"""Addresses by which the rails tell the planes apart; all else is the same on both."""
+
 
 class World:
     """Everything that a run needs, on one machine.
@@ -43,7 +48,7 @@ class World:
         self._runbook = runbook
         self._relay = relay
         self._ports = dict(zip((*PLANES, "gateway", "conductor"), _free_ports(4), strict=True))
-        self._keys = {name: secrets.token_urlsafe(24) for name in (*PLANES, "client")}
+        self._keys = {name: secrets.token_urlsafe(24) for name in (*PLANES, "client", "parity")}
         self._world: dict[str, Any] = {}
         self._link: dict[str, Any] = {}
 
@@ -70,6 +75,8 @@ class World:
             "BUILD_REVISION": "demo",
             "AGENT_MODE": "production",
             "AGENT_SERVER_API_KEY": self._keys[plane],
+            "PARITY_KEY": self._keys["parity"],
+            "INGRESS_OWNER": "gateway",
             "PAYMENTS_DB": str(home / "payments.db"),
             "AGENT_LOG_DIR": str(home),
             "DSTACK_ENDPOINT": str(self._socket) if plane == "phala" else "",
@@ -199,6 +206,9 @@ webhook_secret = "{secret}"
 report_every_ms = 200
 
 {planes}
+[preconditions]
+may_differ = [{", ".join(f'"{name}"' for name in MARKED)}]
+
 [live]
 analyze = "analyze acme/widgets"
 create = "create acme/widgets"
