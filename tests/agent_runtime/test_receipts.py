@@ -121,6 +121,15 @@ async def test_an_address_is_drawn_and_any_other_is_unknown(plane):
         assert found.status_code == 404, other
 
 
+async def test_an_answer_that_is_read_elsewhere_names_the_whole_address(rails, run_plane):
+    """A cast or a message is not shown beside the gateway."""
+    rails.environ["RECEIPT_BASE_URL"] = "https://splits.example/"
+    async with run_plane(rails.environ) as plane:
+        text = await plane.say(PAY, key="k1")
+    address = text.rpartition("🧾 Receipt: ")[2]
+    assert re.fullmatch(r"https://splits\.example/receipts/phala-[0-9a-f]{32}", address)
+
+
 async def test_an_open_payment_says_so_and_its_page_asks_again(plane, rails, monkeypatch):
     """Without final evidence there is no transaction line and no link, and no second payment."""
     for module, name in ((sender, "SEND"), (sender, "RESOLVE"), (sender, "CLEAR"), (death, "LOOK")):

@@ -135,3 +135,7 @@ async def test_whatever_an_answer_says_stays_text_and_leads_nowhere_else(stage):
     await expect(page.locator("#receipt")).to_be_hidden()
     assert await page.locator("img").count() == 0
     assert await page.title() == "Splits"
+    answer["response"] = "🧾 Receipt: https://evil.example/receipts/x-1"
+    await page.get_by_role("button", name="Send").click()
+    link = page.get_by_role("link", name="Receipt")
+    await expect(link).to_have_attribute("href", "/receipts/x-1")

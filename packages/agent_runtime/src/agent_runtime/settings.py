@@ -98,6 +98,12 @@ class Settings:
     web_base: str = env(
         "WEB_APP_BASE_URL", "base of verify links", "https://gitsplits.vercel.app", parsing.url
     )
+    receipt_base: str = env(
+        "RECEIPT_BASE_URL",
+        "where people reach `/receipts`, such as the gateway; answers name the path alone without",
+        "",
+        parsing.maybe_url,
+    )
 
     allowed_tokens: tuple[str, ...] = env(
         "AGENT_ALLOWED_TOKENS", "tokens that may be paid", "NEAR,USDC", parsing.upper_names

@@ -118,7 +118,7 @@ def build(settings: Settings) -> Service:
     processor = Processor(settings, crew, books.payments, RequestLedger(db), books.events)
     receipts = ReceiptBook(db, settings.plane_id, settings.build)
     payer = chain.payer if chain else None
-    desk = Desk(processor, receipts, tee, payer)
+    desk = Desk(processor, receipts, tee, payer, settings.receipt_base)
     return Service(
         settings,
         client,

@@ -28,15 +28,22 @@ class Desk:
         book: of receipts.
         tee: what the plane can show of itself.
         payer: that knows the payments; None where NEAR is not configured.
+        base: where people reach receipts; empty for whoever shows an answer beside them.
     """
 
     def __init__(
-        self, processor: Answers, book: ReceiptBook, tee: TeeWatch, payer: Payer | None
+        self,
+        processor: Answers,
+        book: ReceiptBook,
+        tee: TeeWatch,
+        payer: Payer | None,
+        base: str = "",
     ) -> None:
         self._processor = processor
         self._book = book
         self._tee = tee
         self._payer = payer
+        self._base = base
 
     async def answer(self, asked: Asked) -> Reply:
         """Answer; a payment's receipt is written as soon as its answer is there.
@@ -48,7 +55,7 @@ class Desk:
         if not reply.payment_id:
             return reply
         stamp = self._book.write(reply.payment_id, await self._tee.guest())
-        return replace(reply, text=f"{reply.text}\n🧾 Receipt: {PATH}{stamp.id}")
+        return replace(reply, text=f"{reply.text}\n🧾 Receipt: {self._base}{PATH}{stamp.id}")
 
     def show(self, receipt_id: str) -> dict[str, Any] | None:
         """The receipt at an address, as JSON; None if there is none. Asks nobody else."""

@@ -10,7 +10,8 @@
 const DEADLINE_MS = 30000;
 const PLAN = /```json\n([\s\S]*?)\n```/;
 const PLAN_ID = /^plan-[0-9a-f]{10}$/;
-const RECEIPT = /^🧾 Receipt: (\/receipts\/[A-Za-z0-9._-]+)$/m;
+// Whatever origin the answer names, the link stays on this one.
+const RECEIPT = /^🧾 Receipt: (?:https?:\/\/\S+)?(\/receipts\/[A-Za-z0-9._-]+)$/m;
 const UNKNOWN =
   "It is not known what became of it. Ask for the same plan's approval again to find out: " +
   "it is carried out at most once.";
