@@ -4,11 +4,11 @@ Standard library only, but for the proof of what it runs on (`attested.py`). No 
 `plane` field, `/canary/run` without a key, every business failure a 200 with a cross in front. Run
 as a program:
 
-    foreign.py --port-file F --key K [--tls D [--tee]] [--invoices] [--secret S]
+    foreign.py --port-file F --key K [--tls D [--tee]] [--claims] [--invoices] [--secret S]
                [--executions F] [--keeps-keys]
 
 `--tls` makes it speak TLS and leaves in that folder what a verifier needs; `--tee` makes it say
-that it is attested, and prove it.
+that it is attested, and prove it; `--claims` makes it only say so.
 
 `--executions` writes a line of JSON for every text that it was told, before it answers: `text`,
 `author`, `key` (the idempotency key) and `executed`. Today's service keeps no keys; told to, by
@@ -118,6 +118,7 @@ def canary(options):
 
 
 def health(options):
+    said = options.tee or options.claims
     services = dict.fromkeys(("github", "near", "pingpay", "eigenai"), "available")
     return {
         "status": "healthy",
@@ -125,9 +126,9 @@ def health(options):
         "uptime": int((time.time() - STARTED) * 1000),
         "version": "2.0.0",
         "services": {
-            "farcaster": "disabled", **services, "teeWallet": "tee" if options.tee else "mock",
+            "farcaster": "disabled", **services, "teeWallet": "tee" if said else "mock",
         },
-        "compute": "Secure TEE (Phala dstack)" if options.tee else "Standard (Local)",
+        "compute": "Secure TEE (Phala dstack)" if said else "Standard (Local)",
         "readiness": {"ready": True, "reasons": []},
         "metrics": {"requests": 0, "errors": 0},
     }  # fmt: skip
@@ -222,6 +223,7 @@ def main():
     parser.add_argument("--secret", default="hook-secret")
     parser.add_argument("--tls", type=Path)
     parser.add_argument("--tee", action="store_true")
+    parser.add_argument("--claims", action="store_true")
     parser.add_argument("--invoices", action="store_true")
     parser.add_argument("--executions", type=Path)
     parser.add_argument("--keeps-keys", action="store_true")

@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
+from attestation.world import policy_text, root
 from conductor.doubles import DEMO, PHASED
 from conductor.test_recovery import ADOPTED
 from conductor.theatre import Theatre
@@ -20,17 +21,20 @@ from cutover.journal.schema import begun
 from cutover.journal.store import Journal
 from cutover.settings import load_settings
 
-H, P = "http://127.0.0.1:3001", "http://127.0.0.1:3002"
+H, P = "http://127.0.0.1:3001", "https://127.0.0.1:3002"
 
 
 def configured(folder, hetzner=H, phala=P, other="phala", conductor="", gateway=True, every=1_000):
     path = folder / "cutover.toml"
+    (folder / "policy.toml").write_text(policy_text())
+    (folder / "root.der").write_bytes(root())
     path.write_text(
         f"[conductor]\n{conductor}\n"
         + (f"[gateway]\nreport_every_ms = {every}\n" if gateway else "")
         + ('key = "client-key-0123"\n' if gateway else "")
         + f'[planes.hetzner]\nurl = "{hetzner}"\nkey = "key-of-hetzner"\n'
         + f'[planes.{other}]\nurl = "{phala}"\nkey = "key-of-phala"\n'
+        + '[attestation]\npolicy = "policy.toml"\nunsafe_test_root = "root.der"\n'
     )
     return load_settings(path, {})
 

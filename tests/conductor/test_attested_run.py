@@ -1,66 +1,56 @@
 """A whole run in verified mode, as processes: a foreign plane that proves what it runs on."""
 
 import json
-import signal
 
-import pytest
-
-from conductor.theatre import Theatre, until
-from cutover.evidence.observation import Verdict
+from conductor.theatre import Theatre
+from cutover.evidence.observation import Stopped, Verdict
 from cutover.runbook.gate import Evidence
 
-VERIFIED = (
-    ('\nevidence = "reported"\nmoney_evidence = "reported"',
-     '\nevidence = "verified"\nmoney_evidence = "verified"'),
-    ('attestation_every = "1s"', 'attestation_every = "2s"'),
-    ('attestation_deadline = "900ms"', 'attestation_deadline = "1900ms"'),
-    ('promote_age = "1s"', 'promote_age = "2s"'),
-)  # fmt: skip
-ANSWERS = 200
+
+def test_a_foreign_plane_that_proves_itself_is_carried_to_completion(tmp_path):
+    """From the first look to the sealed archive, and all that must be true of such a run."""
+    with Theatre(tmp_path) as world:
+        world.planes("--tee")
+        world.conductor()
+        world.gateway()
+        world.traffic()
+        assert world.ended() == 0, world.story()
+        world.clients.stop()
+        _every_step_was_taken_and_every_client_answered(world)
+        _every_verdict_rests_on_kept_evidence(world)
+        _every_switch_was_verified_again(world)
+        _preconditions_were_judged_under_the_attested_key(world)
+        _the_mark_is_in_log_status_and_archive(world)
+        _a_stranger_can_judge_it_all_again(world)
 
 
-class AttestedTheatre(Theatre):
-    """The candidate speaks TLS under its own key and is verified under a test root."""
-
-    def plane_options(self, name):
-        return ("--tls", str(self.folder / "tee")) if name == "phala" else ()
-
-    def write_config(self, urls):
-        super().write_config({**urls, "phala": urls["phala"].replace("http:", "https:")})
-        known = self.folder / "tee" / "pccs.json"
-        until("a collateral service", known.exists, tell=lambda: self.log("phala"))
-        service = json.loads(known.read_text())["url"]
-        with self.config.open("a") as file:
-            file.write(
-                f'[attestation]\npolicy = "tee/policy.toml"\npccs = ["{service}"]\n'
-                'unsafe_test_root = "tee/root.der"\n'
-            )
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A run that has exposed its verified candidate to clients."""
-    with AttestedTheatre(tmp_path_factory.mktemp("attested"), VERIFIED) as made:
-        made.planes("--tee")
-        made.conductor()
-        made.gateway()
-        made.traffic()
-        until("an exposed candidate", lambda: "canary" in made.stages(), tell=made.story)
-        until("answers", lambda: made.clients.answered > ANSWERS, tell=made.story)
-        made.clients.stop()
-        made.children["conductor"].send_signal(signal.SIGTERM)
-        assert made.ended() == 0, made.story()
-        yield made
-
-
-def test_a_verified_candidate_is_promoted_and_answers_clients(world):
-    """Live intents and canary runs reached it, and no client failed."""
-    assert world.stages()[:2] == ["shadow", "canary"]
-    assert any(one.ok for one in world.facts("LiveIntent"))
+def _every_step_was_taken_and_every_client_answered(world):
+    """Every stage opens in order, all checks hold, the conductor is done."""
+    assert world.stages() == ["shadow", "canary", "mixed", "primary"]
+    assert [fact.intent for fact in world.facts("UnlockIntent")] == ["pay"]
+    assert all(fact.ok for fact in world.facts("PostCheckSeen"))
+    assert len(world.facts("PostCheckSeen")) == 4
+    assert len(world.facts("Complete")) == 1
     assert world.clients.failed == []
+    assert world.clients.answered > 50
+    assert world.entries()[-1].fact == Stopped("the run is over")
+    assert "complete; sealed in" in world.log("conductor")
 
 
-def test_every_verdict_rests_on_kept_evidence(world):
+def _every_switch_was_verified_again(world):
+    """With the new table in force a look was taken for it, beside those that merely watch."""
+    purposes = {look["purpose"] for look in _looks(world)}
+    assert purposes >= {"after:canary", "after:mixed", "after:pay", "after:primary"}
+
+
+def _looks(world):
+    folder = world.data / "evidence"
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    texts = [text for file in files if (text := file.read_bytes()).startswith(b"{")]
+    return [look for text in texts if "purpose" in (look := json.loads(text))]
+
+
+def _every_verdict_rests_on_kept_evidence(world):
     """Verified, about one identity and one key, marked, with a life and a record.
 
     On a busy machine a look may come to its deadline; nothing is ever said against the plane.
@@ -77,7 +67,7 @@ def test_every_verdict_rests_on_kept_evidence(world):
     assert list((world.data / "evidence").rglob("*"))
 
 
-def test_preconditions_were_judged_under_the_attested_key(world):
+def _preconditions_were_judged_under_the_attested_key(world):
     """The candidate's certificate is nobody's but its quote's."""
     (tls,) = [one for one in world.facts("PreconditionSeen") if one.check == "tls_and_domain"]
     assert tls.ok is True
@@ -85,24 +75,32 @@ def test_preconditions_were_judged_under_the_attested_key(world):
     assert any(f"under the attested key {key[:16]}" in reason for reason in tls.reasons)
 
 
-def test_the_log_names_root_and_policy_at_the_start(world):
-    """Whoever reads only the log sees the mark, too."""
+def _the_mark_is_in_log_status_and_archive(world):
+    """Whoever reads any of them is told that the root is a test's."""
     said = (world.folder / "conductor.log").read_text().splitlines()
     (line,) = [line for line in said if "attestation_configured" in line]
     assert "TEST ROOT" in line
     assert "policy.toml" in line
+    assert "TEST ROOT" in world.cli("status").stdout
+    verified = world.cli("archive", "verify", str(world.data / "archive.zip"))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "TEST ROOT" in verified.stdout + verified.stderr
 
 
-def test_a_stranger_can_judge_every_kept_look_again(world):
-    """Offline, from the run's directory alone, under the root that he knows."""
+def _a_stranger_can_judge_it_all_again(world):
+    """The journal by its chain; every kept look offline, under the root that he knows."""
+    assert world.cli("verify-log", str(world.data / "journal.db")).returncode == 0
     said = world.cli("attest", "recheck", str(world.data), "--root", "tee/root.der")
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_a_conductor_that_cannot_remember_stops_and_says_so(world):
+def test_a_conductor_that_cannot_remember_stops_and_says_so(tmp_path):
     """A damaged memory is not an empty one: the grace of a platform would begin again."""
-    memory = world.data / "attestation" / "attestation-phala.json"
+    memory = tmp_path / "run" / "attestation" / "attestation-phala.json"
+    memory.parent.mkdir(parents=True)
     memory.write_text("{")
-    world.conductor()
-    assert world.ended() == 1, world.story()
-    assert f"{memory} cannot be used" in world.log("conductor")
+    with Theatre(tmp_path) as world:
+        world.planes("--tee")
+        world.conductor()
+        assert world.ended() == 1, world.story()
+        assert f"{memory} cannot be used" in world.log("conductor")

@@ -95,13 +95,15 @@ class Theatre:
     def planes(self, *candidate):
         """Start both planes; `candidate` are the options of the one that we go to."""
         urls = {}
-        for name, options in (("hetzner", ()), ("phala", candidate)):
+        tls = ("--tls", str(self.folder / "tee"))
+        for name, options in (("hetzner", ()), ("phala", (*tls, *candidate))):
             port = self.folder / f"{name}.port"
             command = [sys.executable, str(HERE / "foreign.py"), "--port-file", str(port)]
             command += ["--key", self.keys[name], "--secret", self.secret]
             self.start(name, *command, *options, *self.plane_options(name))
             until(f"port of {name}", port.exists)
-            urls[name] = f"http://127.0.0.1:{port.read_text()}"
+            scheme = "http" if name == "hetzner" else "https"
+            urls[name] = f"{scheme}://127.0.0.1:{port.read_text()}"
         self.write_config(urls)
 
     def plane_options(self, name):
@@ -123,6 +125,17 @@ class Theatre:
                 f'[planes.{name}]\nurl = "{url}"\nkey = "{self.keys[name]}"\n'
                 for name, url in urls.items()
             )
+            + self._attestation()
+        )
+
+    def _attestation(self):
+        """Against what the candidate's proof is held."""
+        known = self.folder / "tee" / "pccs.json"
+        until("collateral service", known.exists, tell=lambda: self.log("phala"))
+        url = json.loads(known.read_text())["url"]
+        return (
+            f'[attestation]\npolicy = "tee/policy.toml"\npccs = ["{url}"]\n'
+            'unsafe_test_root = "tee/root.der"\n'
         )
 
     def conductor(self):

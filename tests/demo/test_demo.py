@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cutover.attestation.recheck import Recheck
 from cutover.demo.faults import FAULTS
 from cutover.journal import archive
 from cutover.journal.log import verify_log
@@ -49,12 +50,13 @@ def test_traffic_moves_to_the_candidate_and_no_request_fails(tmp_path):
     assert result["requests"]["failed"] == 0
     assert result["requests"]["total"] > 300
     assert result["observed_split"] == {"analyze": 1.0, "create": 1.0, "pay": 1.0}
-    assert result["weak"] is True, "a run on reported evidence is marked for good"
+    assert result["weak"] is False, "every verdict rested on a quote"
+    assert result["marks"] == ["TEST ROOT", "TRUST ON FIRST USE"]
     for stage in result["stages"][1:]:
         assert {"readiness", "dependency", "live_intents", "attestation"} <= set(stage["gates"])
     assert transcript_of(log) >= transcript_of(README.read_text().split(MARK)[1]), "README is old"
     assert verify_log(Path(result["journal"])).ok
-    assert archive.verify(Path(result["archive"]), redecide=redecide) == []
+    assert archive.verify(Path(result["archive"]), redecide=redecide, recheck=Recheck()) == []
 
 
 @pytest.mark.demo

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from attestation.world import policy_text
+from attestation.world import policy_text, root
 from cutover.app import load_runbook
 from cutover.conductor.preconditions import LOOPBACK
 from cutover.fit import check_fit
@@ -80,7 +80,8 @@ def load(folder, name):
     path = folder / "cutover.toml"
     path.write_text(example(name))
     (folder / "phala.key").write_text("only-for-trying-out-p\n")
-    (folder / "phala-policy.toml").write_text(policy_text(production=True))
+    (folder / "phala-policy.toml").write_text(policy_text(production=name == "hosts"))
+    (folder / "test-root.der").write_bytes(root())
     named = re.findall(r'_env = "(\w+)"', example(name))
     return load_settings(path, {variable: f"value-of-{variable}" for variable in named})
 

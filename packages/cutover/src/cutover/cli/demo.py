@@ -55,8 +55,8 @@ def demo(
     agreed = load_runbook(runbook)
     if not agreed.rehearsal:
         raise ConfigurationError(
-            f"{runbook} is no rehearsal: a demo's planes run without TLS and without a TEE; use "
-            "runbooks/demo.toml, or say `rehearsal = true`"
+            f"{runbook} is no rehearsal: a demo's fallback has no TLS and its planes no deployment "
+            "records; use runbooks/demo.toml, or say `rehearsal = true`"
         )
     home = _made(folder or Path(".cutover") / f"demo-{clock.wall_ms()}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # ends the world, too
@@ -105,7 +105,8 @@ def _summary(result: "Result") -> None:
     for problem in result.problems:
         say(f"NOT as the runbook says: {problem}")
     rule = f" by {result.rule}" if result.rule else ""
-    mark = " (WEAK: on reported evidence)" if result.weak else ""
+    marks = [*result.marks, *(["WEAK: on reported evidence"] if result.weak else [])]
+    mark = f" ({', '.join(marks)})" if marks else ""
     say(f"{result.result}{rule}{mark} in {result.seconds:g} s; journal {result.journal}")
 
 

@@ -66,10 +66,6 @@ def _payments_fail(world: World) -> None:
     world.set_faults([{**fault, "variant": "failed_receipt", "plane": "phala"}])
 
 
-def _guest_agent_gone(world: World) -> None:
-    world.guest_agent_gone.touch()
-
-
 def _fallback_down(world: World) -> None:
     world.processes.kill("hetzner")
 
@@ -103,8 +99,38 @@ _ALL: Final = (
         "mixed", True, _payments_fail, "rolled_back", "payments-failed", "phala", 10, 10,
     ),
     Fault(
-        "attestation-lost", "phala's guest agent goes away: teeWallet=mock",
-        "mixed", False, _guest_agent_gone, "rolled_back", "attestation-lost", "", 0, 15,
+        "attestation-lost", "phala's guest agent goes away: no quote, teeWallet=mock",
+        "mixed", False, lambda world: world.machine.lose_guest_agent(),
+        "rolled_back", "attestation-lost", "", 0, 15,
+    ),
+    Fault(
+        "attestation-invalid", "phala's guest agent hands out the quote of another app",
+        "mixed", False, lambda world: world.machine.lie("other_app"),
+        "rolled_back", "attestation-lost", "", 0, 5,
+    ),
+    Fault(
+        "attestation-replayed", "phala's guest agent hands out an old quote, over another nonce",
+        "mixed", False, lambda world: world.machine.lie("replayed"),
+        "rolled_back", "attestation-lost", "", 0, 5,
+    ),
+    Fault(
+        "tcb-out-of-date", "a TCB recovery: phala's platform is out of date by new collateral",
+        "mixed", False, lambda world: world.machine.recover_tcb(),
+        "held", "attestation:degraded", "", 0, 12,
+    ),
+    Fault(
+        "collateral-down", "the collateral service goes away; the kept set is not old yet",
+        "canary", False, lambda world: world.machine.lose_collateral(), "complete", "", "", 0, 0,
+    ),
+    Fault(
+        "tls-key-swapped", "somebody with a TLS key of his own takes the way to phala",
+        "mixed", False, lambda world: world.machine.step_between(),
+        "rolled_back", "attestation-lost", "phala", 60, 5,
+    ),
+    Fault(
+        "compose-changed", "phala's machine has started again with an image that was not agreed",
+        "mixed", False, lambda world: world.machine.change_compose(),
+        "rolled_back", "attestation-lost", "", 0, 5,
     ),
     Fault(
         "fallback-down", "hetzner is killed while it still answers half of everything",

@@ -60,6 +60,7 @@ class Result:
     journal: str
     archive: str
     weak: bool
+    marks: list[str]
     seconds: float
 
     @property
@@ -270,6 +271,7 @@ class Play:
             journal=str(self._world.data / "journal.db"),
             archive=str(archive) if archive.exists() else "",
             weak=run.weak,
+            marks=list(run.marks),
             seconds=round((self._clock.monotonic_ms() - self._began) / 1000, 1),
         )
 

@@ -1,4 +1,4 @@
-"""The demo's world: rails, two planes, a guest agent, a conductor, a gateway, and clients.
+"""The demo's world: rails, two planes, one of them attested, conductor, gateway, and clients.
 
 The product never imports the stand-ins: they are programs, started like any other.
 """
@@ -13,7 +13,9 @@ from typing import Any, Final
 import httpx
 
 from cutover.conductor.address import ADDRESS_FILE
-from cutover.demo.processes import DemoError, Processes
+from cutover.demo.controls import Controls, state_of
+from cutover.demo.machine import Machine
+from cutover.demo.processes import Processes
 
 START_SECONDS: Final = 30.0
 PLANES: Final = ("hetzner", "phala")
@@ -51,13 +53,16 @@ class World:
         self._keys = {name: secrets.token_urlsafe(24) for name in (*PLANES, "client", "parity")}
         self._world: dict[str, Any] = {}
         self._link: dict[str, Any] = {}
+        self.machine = Machine(folder, self.processes, self._ports["phala"])
 
     def start(self) -> None:
         """Start everything but the clients, and wait until each part answers."""
         self._start_rails()
-        self._start_guest_agent()
+        self.machine.start()
+        self.machine.open_way()
         for plane in PLANES:
             self.start_plane(plane)
+        self.machine.pin()
         self._write_config()
         self.start_conductor()
         if self._relay:
@@ -79,11 +84,14 @@ class World:
             "INGRESS_OWNER": "gateway",
             "PAYMENTS_DB": str(home / "payments.db"),
             "AGENT_LOG_DIR": str(home),
-            "DSTACK_ENDPOINT": str(self._socket) if plane == "phala" else "",
+            **(self._attested() if plane == "phala" else {}),
             **changes,
         }
         self.processes.start(plane, [sys.executable, "-m", "agent_runtime.main"], environment)
         self.processes.wait(plane, "answer", lambda: _answers(self.plane_url(plane)), START_SECONDS)
+
+    def _attested(self) -> dict[str, str]:
+        return {"DSTACK_ENDPOINT": str(self.machine.socket), "AGENT_TLS": "attested"}
 
     def start_conductor(self) -> None:
         """Start the conductor, or start it again after a crash."""
@@ -121,17 +129,8 @@ class World:
         return f"http://127.0.0.1:{self._ports['gateway']}"
 
     def plane_url(self, plane: str) -> str:
-        """Where a plane answers."""
-        return f"http://127.0.0.1:{self._ports[plane]}"
-
-    @property
-    def guest_agent_gone(self) -> Path:
-        """While this file exists the guest agent of the candidate does not answer."""
-        return self.folder / "guest-agent-gone"
-
-    @property
-    def _socket(self) -> Path:
-        return self.folder / "dstack.sock"
+        """Where a plane answers; the candidate by the way that leads to its own TLS."""
+        return self.machine.url if plane == "phala" else f"http://127.0.0.1:{self._ports[plane]}"
 
     def traffic(self) -> dict[str, Any]:
         """What the clients have counted so far."""
@@ -143,17 +142,11 @@ class World:
 
     def set_faults(self, faults: list[dict[str, Any]]) -> None:
         """Tell the rails how to fail."""
-        self._put(self._world["control"] + "/faults", self._world["control_token"], faults)
+        Controls.of(self._world).put("/faults", faults)
 
     def set_link(self, mode: str) -> None:
         """Tell the link between gateway and conductor how to fail."""
-        self._put(self._link["control"] + "/mode", self._link["control_token"], {"mode": mode})
-
-    def _put(self, url: str, token: str, body: object) -> None:
-        headers = {"authorization": f"Bearer {token}"}
-        answer = httpx.put(url, headers=headers, json=body, timeout=5.0, trust_env=False)
-        if answer.status_code >= 300:
-            raise DemoError(f"{url} answers {answer.status_code}: {answer.text[:200]}")
+        Controls.of(self._link).put("/mode", {"mode": mode})
 
     def _start_rails(self) -> None:
         state = self.folder / "rails"
@@ -161,13 +154,7 @@ class World:
         self.processes.start("rails", command)
         known = state / "world.json"
         self.processes.wait("rails", "world.json", known.exists, START_SECONDS)
-        self._world = json.loads(known.read_text())
-
-    def _start_guest_agent(self) -> None:
-        gone = str(self.guest_agent_gone)
-        command = [sys.executable, "-m", "sandbox.tee", "--uds", str(self._socket)]
-        self.processes.start("guest-agent", [*command, "--gone-file", gone])
-        self.processes.wait("guest-agent", "socket", self._socket.exists, START_SECONDS)
+        self._world = state_of(known)
 
     def _start_relay(self) -> None:
         state = self.folder / "link.json"
@@ -175,7 +162,7 @@ class World:
         command = [sys.executable, "-m", "sandbox.main", "relay", "--upstream", upstream]
         self.processes.start("link", [*command, "--state-file", str(state)])
         self.processes.wait("link", "address", state.exists, START_SECONDS)
-        self._link = json.loads(state.read_text())
+        self._link = state_of(state)
         text = self.config.read_text()
         self.config.write_text(
             text.replace("[gateway]", f'[gateway]\nconductor = "{self._link["url"]}"')
@@ -206,6 +193,12 @@ webhook_secret = "{secret}"
 report_every_ms = 200
 
 {planes}
+[attestation]
+policy = "{self.machine.policy}"
+pccs = ["{self.machine.collateral_url}"]
+refresh_seconds = 3
+unsafe_test_root = "{self.machine.root}"
+
 [preconditions]
 may_differ = [{", ".join(f'"{name}"' for name in MARKED)}]
 
@@ -238,9 +231,15 @@ def _free_ports(count: int) -> list[int]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=2.0, trust_env=False).status_code == 200
+        answer = httpx.get(
+            f"{url}/health",
+            timeout=2.0,
+            trust_env=False,
+            verify=False,  # noqa: S501 - whether anybody is there; who, the conductor finds out
+        )
     except httpx.HTTPError:
         return False
+    return answer.status_code == 200
 
 
 def _is_ready(url: str) -> bool:
