@@ -133,8 +133,8 @@ async def saturate(
     more = ["ids"] if ids else []
     if tool:
         script = [tool, "-t1", "-c64", f"-d{max(1, round(seconds))}s", "-s", str(HERE / "load.lua")]
-        return await _measured([*script, url, "--", key, "7", *more], pids, own)
-    return await _measured(
+        return await measured([*script, url, "--", key, "7", *more], pids, own)
+    return await measured(
         [python(), str(HERE / "load.py"), url, key, str(seconds), *more], pids, own
     )
 
@@ -151,10 +151,11 @@ async def at_rate(
     if program is None:
         raise RuntimeError("a fixed rate needs the C load generator, and there is no compiler")
     port = url.rpartition(":")[2]
-    return await _measured([str(program), port, key, str(rate), str(seconds)], pids, own)
+    return await measured([str(program), port, key, str(rate), str(seconds)], pids, own)
 
 
-async def _measured(command: list[str], pids: list[int], own: list[int]) -> Load:
+async def measured(command: list[str], pids: list[int], own: list[int]) -> Load:
+    """Run a load generator, and see what the machine did meanwhile; CPU time is that of `pids`."""
     everybody = sorted({*own, *pids})
     before, busy, mine = cpu_seconds(pids), busy_seconds(), cpu_seconds(everybody)
     children = _children_seconds()

@@ -1,5 +1,6 @@
 """`/parity`: two planes compare for who holds the run's nonce, and no value leaves either."""
 
+import base64
 import hashlib
 import json
 from dataclasses import fields
@@ -49,6 +50,13 @@ def test_exactly_the_variable_that_differs_is_named(one, other):
 def test_a_default_that_is_spelt_out_is_no_difference_and_neither_is_another_form():
     assert not differing(marks(), marks(AGENT_ALLOWED_TOKENS="near, usdc", AGENT_TLS="off"))
     assert not differing(marks(PLANE_ID="a", HOST="1.2.3.4"), marks(PLANE_ID="b"))
+
+
+def test_a_pem_is_the_same_key_in_each_of_its_forms(credentials):
+    real = credentials.app_pem.strip() + "\n"
+    forms = (real, real.replace("\n", "\\n"), base64.b64encode(real.encode()).decode())
+    first, *others = (marks(GITHUB_PRIVATE_KEY=form) for form in forms)
+    assert not [other for other in others if differing(first, other)]
 
 
 def test_a_variable_that_one_plane_lacks_is_seen_by_its_presence():

@@ -215,7 +215,7 @@ def pem(given: str) -> str:
             plain = ""
     if not re.match(r"-----BEGIN (RSA )?PRIVATE KEY-----\s", plain):
         raise ValueError("not a private key; expected PEM text, with \\n newlines, or in base64")
-    return plain
+    return plain.strip()
 
 
 def hex_key(given: str) -> str:
