@@ -130,6 +130,14 @@ def keys_and_clocks(trace):
     assert len({fact["identity"] for _, fact in decided(trace, "Attestation")}) == 2
 
 
+def intruder(trace):
+    """The verdict over his connection is wrong, and all goes back while he is there."""
+    (back, rule), *_ = [(at, fact["rule"]) for at, fact in decided(trace, "RollBack")]
+    assert rule == "attestation-lost"
+    assert began(trace, Kind.INTRUDER) < back < began(trace, Kind.INTRUDER) + 5_000_000
+    assert "invalid" in {fact["verdict"] for _, fact in decided(trace, "Attestation")}
+
+
 def payments_unknown(trace):
     """Clients lose answers, the rule counts them as failed, and it goes back."""
     assert trace["excused"] > 0
@@ -151,6 +159,7 @@ SEEN = {
     "crash_while_serving_the_table_back": crash_serving,
     "keys_rotate_and_clocks_jump_while_soaking": keys_and_clocks,
     "payments_of_unknown_end": payments_unknown,
+    "intruder_under_money": intruder,
 }
 
 

@@ -72,7 +72,8 @@ def _counted(
         view = replace(view, good_at=at, good_ends=ends, good_seq=entry.seq)
     if good or seen.verdict is Verdict.DEGRADED:
         view = replace(view, attested_at=at, attested_ends=ends)
-    if acceptable(seen.verdict, seen.evidence, runbook.attestation_gate().money_evidence):
+    gate = runbook.attestation_gate()
+    if gate.proves and acceptable(seen.verdict, seen.evidence, gate.money_evidence):
         return replace(view, trusted_at=at, trusted_ends=ends)
     # A verdict that says otherwise is not forgotten because the next one cannot be judged.
     refuted = seen.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID)

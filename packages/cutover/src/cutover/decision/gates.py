@@ -20,7 +20,7 @@ from cutover.runbook.gate import (
     LiveIntentGate,
     ReadinessGate,
 )
-from cutover.runbook.intent import Intent
+from cutover.runbook.intent import RISK_OF, Intent, Risk
 
 
 class GateState(StrEnum):
@@ -60,7 +60,7 @@ def _judge(runbook: Runbook, run: Run, gate: Gate, now_ms: int, *, money: bool) 
         case DependencyGate():
             return _dependency(runbook, run, gate, now_ms)
         case LiveIntentGate():
-            return _live(run, gate, now_ms)
+            return _live(runbook, run, gate, now_ms)
         case AttestationGate():
             return _attestation(runbook, run, gate, now_ms, money=money)
 
@@ -93,9 +93,17 @@ def _dependency(runbook: Runbook, run: Run, gate: DependencyGate, now_ms: int) -
     return GateFinding("dependency", state, text, (view.canary_seq,))
 
 
-def _live(run: Run, gate: LiveIntentGate, now_ms: int) -> GateFinding:
-    seqs, waiting = [], []
-    for intent in gate.intents:
+def live_intents(runbook: Runbook) -> tuple[Intent, ...]:
+    """What is executed on the candidate before a promotion; nothing that pays without proof."""
+    intents = runbook.live_intent_gate().intents
+    if runbook.attestation_gate().proves:
+        return intents
+    return tuple(intent for intent in intents if RISK_OF[intent] is not Risk.MONEY)
+
+
+def _live(runbook: Runbook, run: Run, gate: LiveIntentGate, now_ms: int) -> GateFinding:
+    seqs, waiting, intents = [], [], live_intents(runbook)
+    for intent in intents:
         view = run.live.get(intent)
         if view is None or (view.ok and now_ms - view.at > gate.max_age_ms):
             waiting.append(intent)
@@ -107,7 +115,7 @@ def _live(run: Run, gate: LiveIntentGate, now_ms: int) -> GateFinding:
     if waiting:
         text = f"not yet executed for this promotion: {', '.join(waiting)}"
         return GateFinding("live_intents", GateState.UNKNOWN, text, tuple(seqs))
-    text = "; ".join(f"{i}: {', '.join(run.live[i].reasons)}" for i in gate.intents)
+    text = "; ".join(f"{i}: {', '.join(run.live[i].reasons)}" for i in intents)
     return GateFinding("live_intents", GateState.OPEN, text, tuple(seqs))
 
 
@@ -115,6 +123,9 @@ def _attestation(
     runbook: Runbook, run: Run, gate: AttestationGate, now_ms: int, *, money: bool
 ) -> GateFinding:
     view = run.plane(runbook.candidate)
+    if money and not gate.proves:
+        text = f"pay never moves on {gate.evidence} evidence, which this runbook believes"
+        return GateFinding("attestation", GateState.CLOSED, text, _seen(view.verdict_seq))
     if old := _aged("attestation", "a verdict", view.verdict_at, now_ms, gate.max_age_ms):
         return old
     assert view.verdict is not None  # noqa: S101 - a verdict's age implies a verdict
@@ -130,6 +141,10 @@ def _attestation(
     return GateFinding("attestation", state, text, (view.verdict_seq,))
 
 
+def _seen(seq: int) -> tuple[int, ...]:
+    return (seq,) if seq else ()
+
+
 def _because(reasons: tuple[str, ...]) -> str:
     return f": {'; '.join(reasons)}" if reasons else ""
 
@@ -140,7 +155,7 @@ def live_due(runbook: Runbook, run: Run, now_ms: int) -> Intent | None:
     A failed one is tried again after a pause, a limited number of times: each costs something.
     """
     gate = runbook.live_intent_gate()
-    for intent in gate.intents:
+    for intent in live_intents(runbook):
         view = run.live.get(intent)
         if view is None or (view.ok and now_ms - view.at > gate.max_age_ms):
             return intent

@@ -34,7 +34,6 @@ from cutover.decision.verify import gates_of, too_old
 from cutover.evidence.observation import Verdict
 from cutover.routing.table import Route, RoutingTable
 from cutover.runbook.document import Runbook
-from cutover.runbook.gate import Evidence
 from cutover.runbook.intent import LEADING, RISK_OF, Intent, Risk
 from cutover.runbook.stage import ALL_BP
 
@@ -204,7 +203,7 @@ def _key(runbook: Runbook, run: Run) -> PinKey | None:
 
 def pins(runbook: Runbook) -> bool:
     """Whether the candidate must present a TLS key that it has proved."""
-    return runbook.attestation_gate().evidence is Evidence.VERIFIED
+    return runbook.attestation_gate().proves
 
 
 def _forward(runbook: Runbook, run: Run, now_ms: int, findings: Findings) -> Decision:

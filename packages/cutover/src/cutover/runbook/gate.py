@@ -61,7 +61,7 @@ class AttestationGate:
         max_age_ms: how long a verdict counts.
         promote_age_ms: how old a verdict may be on which a promotion rests.
         evidence: what is believed.
-        money_evidence: what must be believed before money moves to the candidate.
+        money_evidence: what must be believed before money moves to the candidate; `verified`.
     """
 
     clause: str
@@ -69,6 +69,14 @@ class AttestationGate:
     promote_age_ms: int
     evidence: Evidence
     money_evidence: Evidence
+
+    @property
+    def proves(self) -> bool:
+        """Whether the candidate proves what it is, its TLS key included; money needs that.
+
+        Where its own word is believed, nobody knows who is at the other end of a payment.
+        """
+        return self.evidence is Evidence.VERIFIED
 
 
 Gate = ReadinessGate | DependencyGate | LiveIntentGate | AttestationGate

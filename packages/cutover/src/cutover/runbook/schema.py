@@ -114,7 +114,7 @@ class AttestationPart(Part):
     max_age: Duration = Field(description="how long a verdict counts")
     promote_age: Duration = Field(description="a promotion rests on a verdict no older than this")
     evidence: Evidence = Field(description="what is believed: reported or verified")
-    money_evidence: Evidence = Field(description="what is believed before money moves")
+    money_evidence: Evidence = Field(description="what is believed before money moves: verified")
 
 
 class SharePart(Part):

@@ -1,8 +1,9 @@
 """What a record holds of the evidence that a conductor gathers on demand.
 
 Live intents, preconditions, post-cutover checks and the looks around a promotion are carried out
-when the rules ask for them, so other rules ask at other times. The answer then is the record's nearest in time: what the plane said
-shortly before or after. What the record never asked is not known.
+when the rules ask for them, so other rules ask at other times. The answer then is the record's
+nearest in time: what the plane said shortly before or after. What the record never asked is not
+known.
 """
 
 from collections.abc import Sequence

@@ -51,9 +51,7 @@ class Gatherer:
         coming = wanted(record.runbook, record.run, at_ms)
         return list(self._answers(other, asked, coming, at_ms))
 
-    def _answers(
-        self, other: Lane, asked: Wanted, coming: Wanted, at_ms: int
-    ) -> Iterator[Answer]:
+    def _answers(self, other: Lane, asked: Wanted, coming: Wanted, at_ms: int) -> Iterator[Answer]:
         book, candidate = self._book, other.runbook.candidate
         for check in asked.preconditions:
             if check not in coming.preconditions:

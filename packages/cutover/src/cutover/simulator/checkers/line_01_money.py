@@ -9,7 +9,6 @@ from cutover.decision.run import Phase, Run
 from cutover.evidence.observation import Verdict
 from cutover.routing.table import RoutingTable
 from cutover.runbook.document import Runbook
-from cutover.runbook.gate import Evidence
 from cutover.runbook.intent import RISK_OF, Intent, Risk
 from cutover.simulator.checkers.seen import Seen
 from cutover.simulator.checkers.streak import NEVER
@@ -34,8 +33,7 @@ def rest_01_money(runbook: Runbook, seen: Seen, run: Run, now_ms: int) -> None:
 def _endpoint(runbook: Runbook, seen: Seen) -> None:
     """Whatever goes to the candidate goes to the key that it has proved, or nowhere."""
     table, key = seen.table, seen.candidate.key
-    reported = runbook.attestation_gate().evidence is Evidence.REPORTED
-    if table is None or key is None or reported:
+    if table is None or key is None or not runbook.attestation_gate().proves:
         return
     there = any(route.candidate_bp for route in table.routes.values())
     other = there and table.candidate_spki != key

@@ -8,11 +8,10 @@ from cutover.runbook.document import Runbook
 from cutover.runbook.gate import (
     AttestationGate,
     DependencyGate,
-    Evidence,
     LiveIntentGate,
     ReadinessGate,
 )
-from cutover.runbook.intent import Intent
+from cutover.runbook.intent import RISK_OF, Intent, Risk
 from cutover.simulator.checkers.seen import Seen, strong_enough
 from cutover.simulator.checkers.streak import NEVER
 from cutover.simulator.checkers.violation import Violation, never
@@ -59,7 +58,11 @@ def _gates(runbook: Runbook, seen: Seen, now: int, *, money: bool) -> None:
             case DependencyGate():
                 _young("a canary", mine.canary_at, now, gate.max_age_ms)
             case LiveIntentGate():
+                proves = runbook.attestation_gate().proves
+                never(2, money and not proves, "pay was moved on reported evidence")
                 for intent in gate.intents:
+                    if RISK_OF[intent] is Risk.MONEY and not proves:
+                        continue  # nothing is paid by a plane that has proved nothing
                     at = mine.live_at.get(intent, NEVER)
                     _young(f"live {intent}", at, now, gate.max_age_ms)
             case AttestationGate():
@@ -79,8 +82,7 @@ def _verified(runbook: Runbook, seen: Seen, now: int) -> None:
     never(2, mine.verdict is not Verdict.VERIFIED, f"promoted while attestation is {mine.verdict}")
     never(2, now > mine.verdict_until, "promoted on a verdict that has run out")
     _young("a verdict", mine.asked_at, now, gate.promote_age_ms)
-    proof = gate.evidence is Evidence.VERIFIED
-    never(2, proof and not mine.key, "promoted with no TLS key that has proved itself")
+    never(2, gate.proves and not mine.key, "promoted with no TLS key that has proved itself")
 
 
 def _young(what: str, at: int, now: int, max_age_ms: int) -> None:

@@ -216,7 +216,7 @@ class Seen:
         mine.verdict_until = FAR if fact.lasts_ms is None else at + fact.lasts_ms
         mine.key = _key(mine.key, fact)
         good = fact.verdict is Verdict.VERIFIED
-        if good and strong_enough(fact.evidence, gate.money_evidence):
+        if good and gate.proves and fact.evidence is Evidence.VERIFIED:
             mine.trusted_until = min(at + gate.max_age_ms, mine.verdict_until)
         elif fact.verdict in (Verdict.DEGRADED, Verdict.MISSING, Verdict.INVALID):
             mine.trusted_until = NEVER  # whatever cannot be judged after it

@@ -52,8 +52,7 @@ class Money:
             self._over = self._over or isinstance(fact, Complete)
             if not isinstance(fact, Attestation) or fact.plane != self._candidate:
                 continue
-            strong = self._gate.money_evidence is Evidence.REPORTED
-            if fact.verdict is Verdict.VERIFIED and (strong or fact.evidence is Evidence.VERIFIED):
+            if fact.verdict is Verdict.VERIFIED and fact.evidence is Evidence.VERIFIED:
                 self._good_ms, self._bad = now_ms, None
             elif fact.verdict is not Verdict.UNVERIFIABLE and self._bad is None:
                 self._bad, self._bad_ms = fact.verdict, now_ms
