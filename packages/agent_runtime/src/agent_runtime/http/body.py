@@ -8,7 +8,7 @@ import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from agent_runtime.errors import ApiError
 from agent_runtime.http import models
@@ -23,7 +23,7 @@ NONCE = re.compile(r"[0-9a-f]{64}")
 M = TypeVar("M", bound=BaseModel)
 
 
-def require_key(request: Request, key: str) -> None:
+def require_key(request: HTTPConnection, key: str) -> None:
     """Refuse a caller without the server's key; no key configured means an open door.
 
     Raises:

@@ -1,22 +1,17 @@
 """What routes have in common: the key, the errors they may give, bodies and nonces described."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Request, Security
+from fastapi import Request
 from fastapi.params import Depends as Dependency
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
 from agent_runtime.errors import ApiError
 from agent_runtime.http import models
 from agent_runtime.http.body import NONCE, require_key
 
-KEY = APIKeyHeader(
-    name="x-agent-api-key",
-    scheme_name="x-agent-api-key",
-    auto_error=False,
-    description="AGENT_SERVER_API_KEY of this plane",
-)
 _MEANING = {
     400: "The request is not as described.",
     401: "The key or the signature is missing or wrong.",
@@ -33,13 +28,30 @@ BODY = (400, 408, 413)
 Described = dict[int | str, dict[str, Any]]
 
 
+class Door(APIKeyHeader):
+    """Refuses callers without the server's key before anything else is looked at."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            name="x-agent-api-key",
+            scheme_name="x-agent-api-key",
+            auto_error=False,
+            description="AGENT_SERVER_API_KEY of this plane",
+        )
+        self._key = key
+
+    async def __call__(self, request: HTTPConnection) -> None:
+        """Let in, or refuse.
+
+        Raises:
+            ApiError: 401.
+        """
+        require_key(request, self._key)
+
+
 def needs_key(key: str) -> Dependency:
-    """Refuse callers without the server's key before anything else is looked at."""
-
-    async def check(request: Request, _: Annotated[str | None, Security(KEY)]) -> None:
-        require_key(request, key)
-
-    return Dependency(check)
+    """What a route, or all of a router, depends on if it asks for the key."""
+    return Dependency(Door(key))
 
 
 def faults(*statuses: int) -> Described:
