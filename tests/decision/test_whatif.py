@@ -214,11 +214,11 @@ def test_time_alone_is_heard_between_two_entries() -> None:
     attested = world.now
     world.verdict = None
     world.advance(8_000)
-    other = demo(rollback__attestation_lost__max_age="4s", gate__attestation__max_age="4s")
+    other = demo(rollback__attestation_lost__max_age="5s", gate__attestation__max_age="5s")
     result = compared(world, other)
     (added,) = result.rollbacks.added
     assert added.what == "attestation-lost"
-    assert attested + 4_000 < added.at_ms <= attested + 4_000 + TICK_MS
+    assert attested + 5_000 < added.at_ms <= attested + 5_000 + TICK_MS
 
 
 class Sudden:
