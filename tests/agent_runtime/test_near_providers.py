@@ -7,12 +7,15 @@ import pytest
 from agent_runtime.errors import SettingsError
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.settings import Settings
+from agent_runtime.watching import Nobody
 
 NODES = "https://one.example/v1,https://two.example:8443"
 HEADERS = "one.example=x-api-key: first; old.example=Authorization: Bearer a:b=c"
 
 
 class Recorder:
+    watch = Nobody()
+
     def __init__(self):
         self.asked = []
 
