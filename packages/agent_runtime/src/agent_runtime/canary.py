@@ -97,9 +97,12 @@ class Canary:
         if not self.probes.github.configured:
             return "not configured", None
         owner, _, name = self.settings.analyze_repo.partition("/")
-        found = await self.probes.github.metadata(Repo(owner, name))
-        short = {name: found.get(name) for name in ("full_name", "id", "private", "archived")}
-        return checks.github(found, self.settings.analyze_repo), short
+        found, by = await self.probes.github.metadata_signed(Repo(owner, name))
+        fault = checks.github(found, self.settings.analyze_repo)
+        if not fault and self.settings.github_app_id and not by.of_app:
+            fault = checks.not_the_app(self.settings.analyze_repo, by.who)
+        short = {name: found.get(name) for name in ("full_name", "id", "private")}
+        return fault, {"authenticated": by.who, **short}
 
     async def _near(self) -> tuple[str, Any]:
         settings, rpc = self.settings, self.probes.rpc

@@ -50,6 +50,14 @@ def github(found: Any, repo: str) -> str:
     return "" if name.lower() == repo.lower() else f"asked for {repo}, got {name or 'nothing'}"
 
 
+def not_the_app(repo: str, who: str) -> str:
+    """What is wrong when somebody else than the configured App was answered (contract §11.26)."""
+    return (
+        f"the {who} was answered, not the App: it is not installed on {repo};"
+        " install it there, or name another TEST_ANALYZE_REPO"
+    )
+
+
 def near_status(found: Any, network: str) -> str:
     """Judge a provider's `status`."""
     fault = refused(found)

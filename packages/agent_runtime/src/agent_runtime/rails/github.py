@@ -17,7 +17,7 @@ from agent_runtime.connections import Connections
 from agent_runtime.errors import RailUnknown
 from agent_runtime.flight import Flight
 from agent_runtime.grammar import Repo
-from agent_runtime.rails.github_api import GitHubApi
+from agent_runtime.rails.github_api import Credential, GitHubApi
 from agent_runtime.settings import Settings
 
 ALL_PAGES_SECONDS = 10.0
@@ -115,7 +115,25 @@ class GitHub:
             RailError: no such repository, or no access.
             RailUnknown: GitHub gave no usable answer.
         """
-        return _record((await self._api.get(repo, f"/repos/{repo.slug}")).expect(200).json())
+        return (await self.metadata_signed(repo))[0]
+
+    async def metadata_signed(self, repo: Repo) -> tuple[dict[str, Any], Credential]:
+        """The repository's own record, and whom GitHub answered."""
+        found = await self._api.get_signed(repo, f"/repos/{repo.slug}")
+        return _record(found.answer.expect(200).json()), found.by
+
+    def forget(self, slug: str) -> None:
+        """Ask anew about a repository: GitHub says that something of it has changed."""
+        slug = slug.lower()
+        self._api.forget(slug)
+        self._lists.pop(slug, None)
+        paths = [path for path in self._answers if path.lower().startswith(f"/repos/{slug}")]
+        for path in paths:
+            del self._answers[path]
+
+    def forget_installation(self, number: int) -> None:
+        """Ask anew about an installation of the App."""
+        self._api.forget_installation(number)
 
     async def contributors(self, repo: Repo) -> Contributors:
         """Who contributed, read within the last `FRESH_SECONDS`; up to `PAGES_MAX` pages.

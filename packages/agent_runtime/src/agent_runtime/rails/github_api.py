@@ -2,11 +2,12 @@
 
 The App's token is used wherever the App is installed. The personal token serves only where GitHub
 says that the App is *not* installed; an App whose credentials fail is an error, never a fallback.
+Who authenticated a call is told with its answer. A limit is kept to by all calls of a credential.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import jwt
@@ -18,6 +19,7 @@ from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
 from agent_runtime.flight import Flight
 from agent_runtime.grammar import Repo
+from agent_runtime.rails.pause import Pauses
 from agent_runtime.settings import Settings
 
 CALL_SECONDS = 5.0
@@ -36,6 +38,37 @@ class _Token:
     expires: float
 
 
+@dataclass(frozen=True)
+class Credential:
+    """Whom a call is made as.
+
+    Attributes:
+        who: `app` (its JWT), `installation <id>`, `personal token` or `nobody`; limits go by it.
+        token: of an installation or a person; empty for the others.
+        header: what `Authorization` says; empty for none.
+    """
+
+    who: str
+    token: str = field(default="", repr=False)
+    header: str = field(default="", repr=False)
+
+    @property
+    def of_app(self) -> bool:
+        """Whether it is the App that acts."""
+        return self.who.startswith("installation ")
+
+
+NOBODY = Credential("nobody")
+
+
+@dataclass(frozen=True)
+class Signed:
+    """An answer, and whom the call was made as."""
+
+    answer: wire.Answer
+    by: Credential
+
+
 class GitHubApi:
     """GitHub as one App, one personal token, or neither.
 
@@ -52,6 +85,7 @@ class GitHubApi:
         self._jwt: tuple[str, float] = ("", 0.0)
         self._lookups: Flight[int] = Flight()
         self._makings: Flight[_Token] = Flight()
+        self._pauses = Pauses("github")
 
     @property
     def configured(self) -> bool:
@@ -68,14 +102,20 @@ class GitHubApi:
 
         Raises:
             RailError: the App is not installed there, or its credentials fail.
-            RailUnknown: GitHub gave no usable answer.
+            RailUnknown: GitHub gave no usable answer, or is not to be asked for a while.
         """
-        token = await self._token(repo)
-        answer = await self._follow(path, _authorization(token), headers)
-        if answer.status == 401 and self._drop(repo, token):
-            token = await self._token(repo)
-            answer = await self._follow(path, _authorization(token), headers)
-        return answer
+        return (await self.get_signed(repo, path, headers)).answer
+
+    async def get_signed(
+        self, repo: Repo, path: str, headers: Mapping[str, str] | None = None
+    ) -> Signed:
+        """As `get`, telling who authenticated the call that was answered."""
+        by = await self._credential(repo)
+        answer = await self._follow(path, by, headers)
+        if answer.status == 401 and self._drop(repo, by):
+            by = await self._credential(repo)
+            answer = await self._follow(path, by, headers)
+        return Signed(answer, by)
 
     async def get_public(self, path: str) -> wire.Answer:
         """GET what everybody may read, under whatever token there is, for its larger budget.
@@ -83,22 +123,35 @@ class GitHubApi:
         Raises:
             RailUnknown: GitHub gave no usable answer.
         """
-        return await self._follow(path, _authorization(self._any_token()))
+        return await self._follow(path, self._any())
 
-    def _any_token(self) -> str:
+    def forget(self, slug: str) -> None:
+        """Forget which installation covers a repository, and its token: that has changed."""
+        number, _ = self._installations.pop(slug.lower(), (0, 0.0))
+        self._tokens.pop(number, None)
+
+    def forget_installation(self, number: int) -> None:
+        """Forget an installation: what it covers has changed, or it is gone."""
+        self._tokens.pop(number, None)
+        for slug in [slug for slug, one in self._installations.items() if one[0] == number]:
+            del self._installations[slug]
+
+    def _any(self) -> Credential:
+        if self._settings.github_token:
+            return _personal(self._settings.github_token)
         now = time.time()
-        live = (token.value for token in self._tokens.values() if token.expires > now)
-        return self._settings.github_token or next(live, "")
+        live = (item for item in self._tokens.items() if item[1].expires > now)
+        return next((_installation(number, token.value) for number, token in live), NOBODY)
 
     async def _follow(
         self,
         path: str,
-        authorization: str,
+        by: Credential,
         headers: Mapping[str, str] | None = None,
     ) -> wire.Answer:
         url = self._settings.github_base + path
         for _ in range(REDIRECTS_MAX):
-            answer = await self._ask("GET", url, authorization, headers)
+            answer = await self._ask("GET", url, by, headers)
             if answer.status not in {301, 302, 307, 308}:
                 return answer
             url = answer.headers.get("location", "")
@@ -106,17 +159,17 @@ class GitHubApi:
                 raise RailError("github", "a redirect that leaves the API")
         raise RailError("github", "too many redirects")
 
-    async def _token(self, repo: Repo) -> str:
-        """The App's token for this repository, else the personal one; empty for neither."""
+    async def _credential(self, repo: Repo) -> Credential:
+        """The App's for this repository, else the personal one; nobody's without either."""
         settings = self._settings
         if not settings.github_app_id:
-            return settings.github_token
+            return _personal(settings.github_token) if settings.github_token else NOBODY
         number = await self._installation(repo)
         if number:
-            return await self._token_of(number)
+            return _installation(number, await self._token_of(number))
         if not settings.github_token:
             raise RailError("github", f"the App is not installed on {repo.slug}")
-        return settings.github_token
+        return _personal(settings.github_token)
 
     async def _installation(self, repo: Repo) -> int:
         """The installation that covers a repository; 0 where the App is not installed."""
@@ -127,7 +180,7 @@ class GitHubApi:
         return await self._lookups.share(slug, lambda: self._look_up(slug))
 
     async def _look_up(self, slug: str) -> int:
-        found = await self._follow(f"/repos/{slug}/installation", self._app_bearer())
+        found = await self._follow(f"/repos/{slug}/installation", self._app())
         if found.status == 404:
             return 0
         record = found.expect(200).json()
@@ -148,7 +201,7 @@ class GitHubApi:
 
     async def _make_token(self, installation: int) -> _Token:
         url = f"{self._settings.github_base}/app/installations/{installation}/access_tokens"
-        made = (await self._ask("POST", url, self._app_bearer())).expect(201).json()
+        made = (await self._ask("POST", url, self._app())).expect(201).json()
         try:
             expires = datetime.fromisoformat(made["expires_at"]).timestamp()
             token = _Token(str(made["token"]), expires)
@@ -159,19 +212,21 @@ class GitHubApi:
         self._tokens[installation] = token
         return token
 
-    def _drop(self, repo: Repo, refused: str) -> bool:
+    def _drop(self, repo: Repo, refused: Credential) -> bool:
         """Forget a refused token of the App; False if it was not the App's."""
-        if not self._settings.github_app_id or refused == self._settings.github_token:
+        if not refused.of_app:
             return False
         slug = repo.slug.lower()
         number, _ = self._installations.get(slug, (0, 0.0))
         token = self._tokens.get(number)
-        if token is not None and token.value == refused:  # else somebody has replaced it already
+        if (
+            token is not None and token.value == refused.token
+        ):  # else somebody has replaced it already
             del self._tokens[number], self._installations[slug]
         return True
 
-    def _app_bearer(self) -> str:
-        """`Bearer` and a JWT of the App; one serves for five of its nine minutes."""
+    def _app(self) -> Credential:
+        """The App itself, by a JWT; one serves for five of its nine minutes."""
         bearer, until = self._jwt
         if time.monotonic() >= until:
             now = int(time.time())
@@ -180,31 +235,37 @@ class GitHubApi:
                 raise RailError("github", "not configured as an App")
             bearer = f"Bearer {jwt.encode(claims, self._key, algorithm='RS256')}"
             self._jwt = (bearer, time.monotonic() + JWT_SECONDS)
-        return bearer
+        return Credential("app", header=bearer)
 
     async def _ask(
         self,
         method: str,
         url: str,
-        authorization: str,
+        by: Credential,
         headers: Mapping[str, str] | None = None,
     ) -> wire.Answer:
+        """Ask within `CALL_SECONDS`, pauses included; a limited call is made again after one."""
         sent = {
             "accept": "application/vnd.github+json",
             "user-agent": "agent-runtime",
             "x-github-api-version": "2022-11-28",
             **(headers or {}),
         }
-        if authorization:
-            sent["authorization"] = authorization
-        return await wire.ask(
-            self._client,
-            "github",
-            method,
-            url,
-            deadline_seconds=CALL_SECONDS,
-            headers=sent,
-        )
+        if by.header:
+            sent["authorization"] = by.header
+        deadline = time.monotonic() + CALL_SECONDS
+        while True:
+            await self._pauses.sit_out(by.who, deadline)
+            answer = await wire.ask(
+                self._client,
+                "github",
+                method,
+                url,
+                deadline_seconds=max(0.0, deadline - time.monotonic()),
+                headers=sent,
+            )
+            if not self._pauses.heed(by.who, answer):
+                return answer
 
 
 def app_key(pem: str) -> RSAPrivateKey:
@@ -222,5 +283,9 @@ def app_key(pem: str) -> RSAPrivateKey:
     return key
 
 
-def _authorization(token: str) -> str:
-    return f"token {token}" if token else ""
+def _installation(number: int, token: str) -> Credential:
+    return Credential(f"installation {number}", token, f"token {token}")
+
+
+def _personal(token: str) -> Credential:
+    return Credential("personal token", token, f"token {token}")
