@@ -23,7 +23,7 @@ from agent_runtime.settings import Settings
 from agent_runtime.wiring import Service, build
 
 STOP_SECONDS = 10
-GOODBYE_SECONDS = 1.0
+GOODBYE_SECONDS = 0.25
 
 
 class Server(uvicorn.Server):
