@@ -55,6 +55,8 @@ lock: $(UV) ## resolve the requirement files anew
 	$(UV) pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-header $(PACKAGES:%=%/pyproject.toml) -o requirements/runtime.txt
 	$(UV) pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-header $(PACKAGES:%=%/pyproject.toml) requirements/dev.in -o requirements/dev.txt
 	$(UV) pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-header requirements/bench.in -o requirements/bench.txt
+	$(UV) pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-header packages/agent_runtime/pyproject.toml -c requirements/runtime.txt -o requirements/agent.txt
+	$(UV) pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-header requirements/agent-build.in -c requirements/dev.txt -o requirements/agent-build.txt
 
 clean: ## remove what the verbs made
 	rm -rf $(VENV) build .cutover .pytest_cache .mypy_cache .ruff_cache

@@ -9,12 +9,16 @@ import pytest
 
 from conductor.doubles import DEMO, Peer
 from conductor.test_preconditions import DAY_MS, routes
-from cutover.conductor import attested_plane, preconditions
+from cutover.conductor import attested_plane
+from cutover.conductor.attested_compose import AttestedCompose
 from cutover.conductor.attested_plane import AttestedConnections, AttestedPlane, health_under
 from cutover.conductor.config import PlaneAccess
 from cutover.conductor.pin import Pin
 from cutover.conductor.plane_client import HttpPlane, connections
-from cutover.conductor.preconditions import Preconditions, _certificate
+from cutover.conductor.preconditions import Preconditions
+from cutover.conductor.preconditions.finding import amounts_to
+from cutover.conductor.preconditions.look import Attested
+from cutover.conductor.preconditions.tls import Wanted, judge_certificate, presented
 from cutover.conductor.probes import Probes
 from cutover.evidence.observation import CanaryRound
 from cutover.runbook.gate import Check
@@ -214,16 +218,24 @@ class TestPreconditions:
         async with Peer(routes()) as fallback, connections() as client:
             planes = [HttpPlane("hetzner", fallback.url, "right", client), world.plane]
             access = {plane.name: PlaneAccess(plane.url, KEY) for plane in planes}
-            return await Preconditions(runbook, planes, access, world.pin).look(check, NOW_MS)
+            compose = AttestedCompose()
+            compose.hold(world.spki, MACHINE.boot.compose.encode())
+            before = Preconditions(
+                runbook, planes, access, lambda: "0" * 64, Attested(world.pin, compose),
+                patience_ms=50,
+            )  # fmt: skip
+            return await before.look(check, NOW_MS)
 
     @pytest.mark.parametrize(("days", "ok"), [(30, True), (8, False)])
     async def test_an_attested_certificate_must_outlive_the_run(self, tmp_path, days, ok):
         """No authority certifies it, the quote does; nine days are nine days."""
         context, spki = sealed(tmp_path, days)
         async with Peer(tls=context) as peer:
-            seen = await _certificate("127.0.0.1", peer.port, NOW_MS + 9 * DAY_MS, spki)
-        assert seen[0] is ok
-        assert f"under the attested key {spki[:16]}" in seen[1]
+            until = NOW_MS + 9 * DAY_MS
+            wanted = Wanted("phala", "127.0.0.1", peer.port, NOW_MS, until, spki, rehearsal=True)
+            found = judge_certificate(await presented(wanted), wanted)
+        assert amounts_to(found) is ok
+        assert f"under the attested key {spki[:16]}" in found[0].text
 
     async def test_every_check_is_asked_under_the_key(self, world):
         """Endpoints, services, images and TLS of the very plane that proved itself."""
@@ -244,11 +256,8 @@ class TestPreconditions:
         assert (await self.look(world, Check.ENVIRONMENT_PARITY)).ok is True
 
     @pytest.mark.parametrize("check", Check)
-    async def test_before_a_key_has_proved_itself_nothing_can_be_judged(
-        self, world, monkeypatch, check
-    ):
+    async def test_before_a_key_has_proved_itself_nothing_can_be_judged(self, world, check):
         """Unknown, never true: and it is looked at again."""
-        monkeypatch.setattr(preconditions, "DEADLINE_MS", -DEMO.timing.attestation_deadline_ms + 50)
         seen = await self.look(world, check)
         assert seen.ok is None
         assert "phala has proved no TLS key" in seen.reasons[0]

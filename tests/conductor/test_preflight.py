@@ -22,6 +22,7 @@ from cutover.preflight import preflight
 from cutover.runbook.gate import Check
 from sandbox.near.keys import KeyPair
 
+pytestmark = pytest.mark.xdist_group("preflight")  # one world for all of them
 PHASED = load_runbook(RUNBOOK)
 OTHER = "sha256:" + "0b" * 32
 LIMIT = "173.25"

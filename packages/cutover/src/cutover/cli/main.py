@@ -33,7 +33,7 @@ EXIT_CODES = {
     0: "done as asked",
     1: "done, and the answer is no: something is wrong, failed or does not verify",
     2: "the command line, the configuration or the runbook cannot be used; nothing was started",
-    3: "the order, or a new run, was refused; nothing was changed",
+    3: "the order was refused, or a new run not begun; nothing was changed",
     4: "a journal or an archive cannot be read, trusted or written",
     5: "no conductor answers",
     10: "the run ended without completing: aborted",
