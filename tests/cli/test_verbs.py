@@ -32,7 +32,8 @@ key = "PLANTED-phala-0123"
 @pytest.fixture
 def place(tmp_path):
     (tmp_path / "cutover.toml").write_text(CONFIG)
-    (tmp_path / "demo.toml").write_text((ROOT / "runbooks/demo.toml").read_text("utf-8"))
+    demo = (ROOT / "runbooks/demo.toml").read_text("utf-8")
+    (tmp_path / "demo.toml").write_text(demo.replace('"verified"', '"reported"'))
     return tmp_path
 
 
@@ -190,9 +191,7 @@ def test_a_dry_run_advises_what_the_gates_will_need(cutover, place):
 
 def test_a_dry_run_says_how_the_candidate_is_verified(cutover, place):
     """Policy, services, root and the marks to come; and that a report is believed, where it is."""
-    (place / "phased.toml").write_text(
-        (ROOT / "runbooks/demo.toml").read_text("utf-8").replace('"reported"', '"verified"')
-    )
+    (place / "phased.toml").write_text((ROOT / "runbooks/demo.toml").read_text("utf-8"))
     (place / "policy.toml").write_text(policy_text())
     (place / "root.der").write_bytes(root())
     more = VERIFIED[0] + 'pccs = ["https://pccs.example"]\nunsafe_test_root = "root.der"\n'
