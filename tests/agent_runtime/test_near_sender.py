@@ -1,14 +1,17 @@
-"""The order of questions when a transaction seems to be gone."""
+"""The order of questions when a transaction seems to be gone, and the block that one names."""
 
+import asyncio
+import base64
 import sqlite3
 
+import base58
 from nacl.signing import SigningKey
 
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import NewAttempt, State, TransactionLedger
 from agent_runtime.near.rpc import Block, RpcError
 from agent_runtime.near.sender import Sender
-from agent_runtime.near.transaction import Signed
+from agent_runtime.near.transaction import Signed, Transfer
 
 SIGNING = SigningKey(b"\x01" * 32)
 KEY = Key(bytes(SIGNING.verify_key), SIGNING)
@@ -66,3 +69,38 @@ async def test_a_transaction_that_lands_between_two_questions_is_not_called_dead
     ledger.mark("HASH", State.SENT)
     found = await Sender(JustInTime(), ledger, "a.near", KEY).settle("HASH")
     assert found.state is State.LANDED
+
+
+class Choosy:
+    """A provider that calls the first block it told too old, and knows of no transaction."""
+
+    nodes, archival = ("first",), ()
+
+    def __init__(self):
+        self.told = 0
+        self.named = []
+
+    async def call(self, node, method, params, deadline_seconds):
+        if method == "send_tx":
+            raw = base64.b64decode(params["signed_tx_base64"])
+            self.named.append(next(n for n in range(9) if bytes([n]) * 32 in raw))
+            reason = "Expired" if self.named[-1] == 1 else "NotEnoughBalance"
+            raise RpcError("INVALID_TRANSACTION", reason, reason)
+        raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
+
+    async def final_block(self, node=None):
+        self.told += 1
+        return Block(base58.b58encode(bytes([self.told]) * 32).decode(), 100 + self.told)
+
+    async def key_nonce(self, account, public_key, node=None):
+        return 7
+
+
+async def test_a_block_that_was_refused_is_named_once_and_another_is_kept():
+    """Those that waited for the refused one take the next block too."""
+    ledger = TransactionLedger(sqlite3.connect(":memory:"))
+    chain = Choosy()
+    out = Sender(chain, ledger, "a.near", KEY)
+    sent = (out.submit(f"pay-{n}", "b.near", (Transfer(1),)) for n in range(3))
+    assert {one.state for one in await asyncio.gather(*sent)} == {State.REFUSED}
+    assert chain.named == [1, 2, 2]

@@ -66,13 +66,14 @@ class Sender:
                 the key is still open.
             RailError: nothing was signed, because the chain could not be read.
         """
-        chain_nonce, block = await asyncio.gather(
+        chain_nonce, _ = await asyncio.gather(
             self._rpc.key_nonce(self.account, self._public_key), self._recent_block()
         )
         deadline = asyncio.get_running_loop().time() + LOCK_SECONDS
         async with _turn(self._slots, deadline):
             async with _turn(self._lock, deadline):
                 await self._clear_the_way()
+                block = await self._recent_block()  # the one before may have been refused meanwhile
                 draft = self._draft(receiver, tuple(actions), chain_nonce, block)
                 attempt = self._store(owner, leg, draft, block.height)
                 sent_at = asyncio.get_running_loop().time()
@@ -177,6 +178,11 @@ class Sender:
             self._block = (now, await self._rpc.final_block())
         return self._block[1]
 
+    def _drop_block(self, block_hash: str) -> None:
+        """Forget a block that a node called too old, or does not know: no other may name it."""
+        if self._block is not None and self._block[1].hash == block_hash:
+            self._block = None
+
     def _draft(
         self, receiver: str, actions: tuple[Action, ...], chain_nonce: int, block: Block
     ) -> Draft:
@@ -207,6 +213,8 @@ class Sender:
         try:
             found = await self._resolver.broadcast(attempt, "INCLUDED", SEND_SECONDS)
         except RpcError as error:
+            if error.reason == "Expired":
+                self._drop_block(attempt.block_hash)
             if error.name == "INVALID_TRANSACTION" and error.reason not in {"", "InvalidNonce"}:
                 return await self._resolver.refused(attempt, error.said)
             found = outcome.Open(error.said)
