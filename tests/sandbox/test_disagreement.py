@@ -198,6 +198,16 @@ async def test_a_provider_can_tell_other_heights(still):
     assert await height(still, "high") == await height(still) + 100_000
 
 
+@pytest.mark.parametrize("order", ["round", "drawn"])
+async def test_a_balancer_answers_each_call_from_one_of_its_nodes(still, order):
+    await blocks(still, 9)
+    await see(still, mixed={"nodes": [{}, {"lag": 7}], "order": order, "seed": 3})
+    newest = await height(still)
+    told = [await height(still, "mixed") for _ in range(12)]
+    assert set(told) == {newest, newest - 7}
+    assert (told == [newest, newest - 7] * 6) is (order == "round")
+
+
 async def test_one_provider_can_lie_that_it_knows_nothing(still):
     raw = await pay(still)
     await blocks(still, 4)
@@ -220,7 +230,7 @@ async def test_heights_without_a_block_age_signed_bytes_at_once(still):
 
 
 async def test_views_that_mean_nothing_and_orders_that_cannot_be_are_refused(still):
-    for views in ({"a": {"lag": 101}}, {"a": {"typo": 1}}, [1]):
+    for views in ({"a": {"lag": 101}}, {"a": {"typo": 1}}, {"a": {"nodes": []}}, [1]):
         assert (await still.control("PUT", "/near/providers", views)).status_code == 422
     assert (await still.control("POST", "/near/reorg", {"blocks": 0})).status_code == 422
     assert (await still.control("POST", "/near/blocks", {"skip": -1})).status_code == 422

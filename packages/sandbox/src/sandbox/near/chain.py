@@ -23,7 +23,7 @@ from sandbox.near.keys import encode
 from sandbox.near.record import Block, Moment, Outcome, Receipt, Record
 from sandbox.near.store import HISTORY, Store
 from sandbox.near.validity import InvalidTxError, check, gas_burnt, total_deposit
-from sandbox.near.view import View
+from sandbox.near.view import Balanced, View
 
 FIRST_HEIGHT: Final = 180_000_000
 BLOCKS_MAX: Final = 100_000
@@ -50,7 +50,7 @@ class Chain:
         self.contracts = contracts
         self.records: dict[str, Record] = {}
         self.poisoned: set[str] = set()
-        self.views: dict[str, View] = {}
+        self.views: dict[str, View | Balanced] = {}
         self._executor = Executor(self.store, contracts)
         self._lag = finality_lag
         self._pool: dict[str, SignedTransaction] = {}

@@ -82,7 +82,7 @@ class NearRpc:
 
     def _provider(self, call: Call) -> Provider:
         name = call.marks.get("provider", "")
-        return Provider(self.chain, self.chain.views.get(name, View()))
+        return Provider(self.chain, self.chain.views.get(name, View()).of_call())
 
     async def _dispatch(
         self, provider: Provider, method: str, params: Any, wrong: str | None
