@@ -62,9 +62,10 @@ async def exercise(client, rails):
 
     for rule in (
         [],
-        [{"service": name, "kind": "status", "status": 401} for name in ("github", "near", "hot")],
-        [{"service": name, "kind": "half"} for name in ("github", "ping", "eigenai")],
-        [{"service": "near", "kind": "reset"}],
+        [
+            *({"service": name, "kind": "status", "status": 401} for name in ("near", "hot")),
+            *({"service": name, "kind": "half"} for name in ("github", "ping", "eigenai")),
+        ],
     ):
         rails.fault(*rule)
         number = str(len(answers))
@@ -138,7 +139,7 @@ async def test_no_secret_is_repeated_anywhere(rails, tmp_path):
     everything["store"] = stored(tmp_path / "payments.db")
     raw = [path.read_bytes() for path in tmp_path.glob("payments.db*")]
     everything["files"] = b"".join(raw).decode("latin-1")
-    assert sum("200" in answer[:4] for answer in answers) > 20
+    assert sum(answer.startswith("200") for answer in answers) > 15
     leaks = [
         (name, where)
         for name, forms in secrets_of(environ).items()
