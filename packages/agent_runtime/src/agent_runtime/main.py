@@ -1,7 +1,7 @@
-"""Entry point: settings in, one server out.
+"""Entry point: settings in, one server out; or one of the operator's commands (`command`).
 
-Exit codes: 0 after a stop signal, 1 if stopping took longer than ten seconds, 2 for bad settings or
-for a start that they ask for and that is not possible.
+Exit codes of the server: 0 after a stop signal, 1 if stopping took longer than ten seconds, 2 for
+bad settings or for a start that they ask for and that is not possible.
 """
 
 import asyncio
@@ -117,8 +117,13 @@ class Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Carry out the command that is named; without one, or with `serve`, run until told to stop."""
     configure()
+    if sys.argv[1:] not in ([], ["serve"]):
+        # Imported here: what serves needs none of it.
+        from agent_runtime.command import run  # noqa: PLC0415
+
+        sys.exit(run(sys.argv[1:], os.environ))
     try:
         service = build(Settings.from_environ(os.environ))
     except SettingsError as error:

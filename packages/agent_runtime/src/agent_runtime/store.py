@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Self
 
+from agent_runtime.handover.seal import sealed_at
 from agent_runtime.migrations import migrate
 
 
@@ -27,6 +28,10 @@ class Store(sqlite3.Connection):
 
 class StoreHeldError(OSError):
     """Another process, or another part of this one, uses the file."""
+
+
+class StoreSealedError(OSError):
+    """The file was handed over: nothing may be planned or signed from it."""
 
 
 class StoreLock:
@@ -67,11 +72,15 @@ class StoreLock:
             os.close(descriptor)
 
 
-def open_store(path: str) -> Store:
+def open_store(path: str, *, sealed_too: bool = False) -> Store:
     """Open or make the file: ours alone, WAL, and every commit on the disk before it returns.
 
+    Args:
+        path: the file.
+        sealed_too: open it even if it was handed over to another plane.
+
     Raises:
-        OSError: its directory cannot be made, or another process uses the file.
+        OSError: its directory cannot be made, another process uses the file, or it was handed over.
         sqlite3.Error: the file is no database, cannot be written, or is a newer build's.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +96,17 @@ def open_store(path: str) -> Store:
         db.execute("PRAGMA synchronous=FULL")
         migrate(db)
         db.execute("PRAGMA foreign_keys=ON")
-    except sqlite3.Error:
+        if not sealed_too:
+            _refuse_sealed(db)
+    except (sqlite3.Error, StoreSealedError):
         db.close()
         raise
     return db
+
+
+def _refuse_sealed(db: Store) -> None:
+    if sealed_at(db) is not None:
+        raise StoreSealedError(
+            "it was handed over to another plane; use a new file, or take the hand-over back:"
+            " agent-runtime ledger reopen"
+        )

@@ -12,6 +12,7 @@ from agent_runtime.crew import Crew, OnChain
 from agent_runtime.dstack import GuestAgent, find_agent
 from agent_runtime.errors import SettingsError
 from agent_runtime.events import EventLog
+from agent_runtime.handover.bonds import Bonds
 from agent_runtime.health import Health
 from agent_runtime.intents.analyze import Analyst
 from agent_runtime.intents.create import Splitter
@@ -153,6 +154,7 @@ class _Books:
     proofs: Proofs
     limits: Limits
     events: EventLog
+    bonds: Bonds
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def _books(db: sqlite3.Connection, settings: Settings) -> _Books:
         Proofs(db, settings.verify_ttl_ms / 1000),
         Limits(db, settings),
         EventLog(settings.log_dir),
+        Bonds(db),
     )
 
 
@@ -193,6 +196,7 @@ def _on_chain(settings: Settings, rails: _Rails, books: _Books) -> OnChain:
         screen=Screen(settings, books.people, rails.reputations),
         limits=books.limits,
         claims=books.claims,
+        bonds=books.bonds,
     )
     worker = Worker(settings, rails.contract, rails.sender, rails.agent)
     splitter = Splitter(settings, rails.github, rails.contract, worker, books.people)

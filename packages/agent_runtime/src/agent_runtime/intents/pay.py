@@ -17,6 +17,7 @@ from agent_runtime.claims import Claims
 from agent_runtime.errors import Busy, RailError, Refusal
 from agent_runtime.flight import Flight
 from agent_runtime.grammar import Pay
+from agent_runtime.handover.bonds import Bonds
 from agent_runtime.intents import paytexts
 from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan
 from agent_runtime.intents.screen import Screen
@@ -56,6 +57,7 @@ class Payer:
         screen: Screen,
         limits: Limits,
         claims: Claims,
+        bonds: Bonds,
     ) -> None:
         self._settings = settings
         self._rpc = rpc
@@ -66,6 +68,7 @@ class Payer:
         self._screen = screen
         self._limits = limits
         self._claims = claims
+        self._bonds = bonds
         self._in_flight: set[str] = set()
         self._joined: Flight[Reply] = Flight()
         self._contracts: dict[str, TokenContract] = {}
@@ -192,6 +195,8 @@ class Payer:
             raise Refusal("an older build planned it and kept no leg; ask for a new payment")
         if len(made) >= ATTEMPTS_MAX:
             raise Refusal(f"signed {len(made)} times already, the most there is; nothing moved")
+        if holder := self._bonds.holder(payment.id):
+            raise Refusal(f"{holder}; nothing was sent")
         if payment.plan.token not in self._settings.allowed_tokens:
             raise PolicyBlock([f"token {payment.plan.token} is not allowed any more"])
         return legs[0]
@@ -287,6 +292,8 @@ class Payer:
         attempts = self._transactions.of(payment.id)
         legs, evidence = self._payments.legs(payment.id), self._evidence(attempts)
         found = settle(payment.id, legs, attempts, evidence)
+        if found.state in NOTHING_MOVED and (holder := self._bonds.holder(payment.id)):
+            found = replace(found, state=PaymentState.UNKNOWN, detail=holder)
         return self._payments.end(payment, found.state, found.tx_hash, found.detail)
 
     def _evidence(self, attempts: Sequence[Attempt]) -> dict[str, Evidence]:

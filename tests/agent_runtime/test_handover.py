@@ -1,0 +1,406 @@
+"""Handing the ledger over: whole or not at all, and what was open is paid once or not at all."""
+
+import asyncio
+import json
+import sqlite3
+import stat
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_runtime.command import run
+from agent_runtime.handover import document, export, merge, tables
+from agent_runtime.handover import fence as handover_fence
+from agent_runtime.handover.bonds import Bonds
+from agent_runtime.handover.errors import HandoverRefusal
+from agent_runtime.migrations import VERSION
+from agent_runtime.near import death, resolver, sender
+from agent_runtime.near.keys import Key
+from agent_runtime.store import open_store
+from sandbox.near import genesis
+from sandbox.near.provider import Provider
+
+KEYS = ("ed25519:old", "ed25519:new")
+ORIGIN = export.Origin("hetzner", "r1", "testnet", "us.near", KEYS[0])
+HOME = merge.Home("testnet", "us.near", KEYS[1])
+PAYMENT = "INSERT INTO payments VALUES (?,'r','USDC','1','a','{}',?,'','',1.5,2.5,'')"
+SIGNED = (
+    "INSERT INTO transactions VALUES ('H','pay-1',1,'m','','us.near','ed25519:older',7,'r','B',1,"
+    "x'00ff','signed','','',1.0,1.0)"
+)
+
+
+def ledger(path, *states):
+    """A ledger with a payment in each of these states, the first of them signed."""
+    db = open_store(str(path))
+    tables.make_tables(db)
+    with db:
+        for number, state in enumerate(states, 1):
+            db.execute(PAYMENT, (f"pay-{number}", state))
+        if states:
+            db.execute(SIGNED)
+    return db
+
+
+def handed_over(path, *states):
+    ledger(path, *states).close()
+    return export.hand_over(str(path), ORIGIN)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The export of a ledger with payments in these states; each is written once."""
+    return cache(lambda *states: handed_over(tmp_path_factory.mktemp("o") / "a.db", *states))
+
+
+def content(db):
+    return list(db.iterdump())
+
+
+@pytest.fixture
+def here():
+    db = sqlite3.connect(":memory:")
+    tables.make_tables(db)
+    yield db
+    db.close()
+
+
+STATES = ("unknown", "planned", "failed", "declined", "paid", "review")
+
+
+def test_what_is_read_back_is_what_was_written_and_every_row_arrives(exported, here):
+    given_over = exported(*STATES)
+    assert document.decode(document.encode(given_over)) == given_over
+    taken = merge.take(here, given_over, "d", HOME)
+    assert taken.added == {"payments": 6, "transactions": 1}
+    assert (taken.bound, taken.open) == (4, 2)
+    told = here.execute("SELECT signed_bytes, state FROM transactions").fetchall()
+    assert told == [(b"\x00\xff", "unknown")]  # only the chain ends what another plane signed
+
+
+def test_taking_the_same_export_again_changes_nothing_even_after_its_rows_have_moved_on(
+    exported, here
+):
+    given_over = exported(*STATES)
+    merge.take(here, given_over, "d", HOME)
+    with here:
+        here.execute("UPDATE payments SET state='paid' WHERE id='pay-1'")
+    before = content(here)
+    assert merge.take(here, given_over, "d", HOME).again
+    assert content(here) == before
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        (PAYMENT.replace("'1'", "'2'"), "payments pay-1 (units)"),
+        (SIGNED.replace("'H'", "'I'"), "transactions H (UNIQUE constraint failed"),
+        (SIGNED.replace("x'00ff'", "x'00fe'"), "transactions H (signed_bytes, state, detail)"),
+    ],
+)
+def test_a_conflict_is_named_and_nothing_is_taken(exported, here, made, named):
+    with here:
+        here.execute(made, ("pay-1", "unknown") if "payments" in made else ())
+    before = content(here)
+    with pytest.raises(HandoverRefusal) as refused:
+        merge.take(here, exported("unknown", "paid"), "d", HOME)
+    assert named in str(refused.value)
+    assert content(here) == before
+
+
+@pytest.mark.parametrize(
+    ("table", "ours", "theirs", "kept"),
+    [
+        ("requests", ("k", "f", None, 1.0), ("k", "f", "{}", 2.0), ("k", "f", "{}", 1.0)),
+        ("requests", ("k", "f", "{}", 1.0), ("k", "f", None, 2.0), ("k", "f", "{}", 1.0)),
+        ("requests", ("k", "f", "[]", 1.0), ("k", "f", "{}", 1.0), None),
+        ("requests", ("k", "f", None, 1.0), ("k", "g", None, 1.0), None),
+        ("modes", ("c", "a", "x", "y", 1.0), ("c", "a", "z", "y", 2.0), ("c", "a", "z", "y", 2.0)),
+        ("modes", ("c", "a", "x", "y", 2.0), ("c", "a", "z", "y", 1.0), ("c", "a", "x", "y", 2.0)),
+        ("people", ("Ada", 1, "w", 1.0), ("ada", 1, "v", 2.0), ("Ada", 1, "v", 2.0)),
+        ("people", ("Ada", 1, "w", 1.0), ("ada", 2, "w", 2.0), None),
+        ("webhook_events", ("e", "t", 1.0), ("e", "t", 2.0), ("e", "t", 1.0)),
+    ],
+)
+def test_what_both_planes_remember_of_one_name_is_joined_or_refused(
+    exported, here, table, ours, theirs, kept
+):
+    given_over = replace(exported(), rows={table: [theirs]})
+    with here:
+        here.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(ours))})", ours)  # noqa: S608 - names of this file
+    if kept is None:
+        with pytest.raises(HandoverRefusal, match=f"{table} "):
+            merge.take(here, given_over, "d", HOME)
+    else:
+        assert merge.take(here, given_over, "d", HOME).added == {}
+    assert here.execute(f"SELECT * FROM {table}").fetchall() == [kept or ours]  # noqa: S608 - the same
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"account": "other.near"}, "NEAR_ACCOUNT_ID other.near"),
+        ({"network": "mainnet"}, "NEAR_NETWORK_ID mainnet"),
+        ({"schema": VERSION + 1}, f"version {VERSION + 1}"),
+        ({"public_key": KEYS[1]}, "both planes sign with"),
+    ],
+)
+def test_an_export_that_is_not_for_this_plane_is_refused(exported, here, about, said):
+    given_over = exported("unknown", "paid")
+    with pytest.raises(HandoverRefusal, match=said):
+        merge.take(here, replace(given_over, about=replace(given_over.about, **about)), "d", HOME)
+    assert here.execute("SELECT COUNT(*) FROM payments").fetchone() == (0,)
+
+
+@pytest.fixture(scope="module")
+def written(exported):
+    return document.encode(exported("unknown", "paid"))
+
+
+@given(st.data())
+def test_an_export_with_any_byte_changed_cut_or_added_is_refused(written, data):
+    at = data.draw(st.integers(0, len(written) - 1))
+    other = data.draw(st.integers(1, 255))
+    changed = written[:at] + bytes([written[at] ^ other]) + written[at + 1 :]
+    for tampered in (changed, written[:at], written + bytes([other])):
+        with pytest.raises(HandoverRefusal):
+            document.decode(tampered)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"no", b'{"about":{},"tables":{}}'])
+def test_a_whole_file_of_another_shape_is_refused(body):
+    with pytest.raises(HandoverRefusal, match="another shape"):
+        document.decode(document._header(body) + body)
+
+
+def test_a_sealed_ledger_plans_and_signs_nothing_and_gives_the_same_export_again(tmp_path):
+    path = tmp_path / "a.db"
+    first = handed_over(path, "unknown")
+    with pytest.raises(OSError, match="handed over to another plane"):
+        open_store(str(path))
+    with sqlite3.connect(path) as older_build, pytest.raises(sqlite3.IntegrityError, match="seal"):
+        older_build.execute(PAYMENT, ("pay-9", "planned"))
+    assert export.hand_over(str(path), ORIGIN) == first
+
+
+@pytest.mark.parametrize("releases", [True, False])
+def test_a_payment_is_free_once_every_key_that_could_sign_it_is_fenced(exported, here, releases):
+    merge.take(here, exported("unknown", "failed", "paid"), "d", HOME)
+    bonds = Bonds(here)
+    assert "key ed25519:old is not fenced" in bonds.holder("pay-2")
+    assert bonds.holder("pay-3") == bonds.holder("pay-other") == ""
+    bonds.record(KEYS[0], "us.near", {"tx_hash": "T"}, releases=releases)
+    assert bool(bonds.holder("pay-2")) is not releases
+    assert "ed25519:older is not fenced" in bonds.holder("pay-1") or not releases
+    assert bonds.holder("pay-1")
+
+
+# With the program's own commands, two planes and the chain.
+
+PAY = "pay 10 USDC to acme/widgets"
+NAMES = ("ada", "grace", "linus", "margaret")
+LOST = {
+    "service": "near",
+    "operation": "send_tx",
+    "kind": "wrong",
+    "match": {"receiver_id": genesis.USDC},
+}
+LOST_FENCE = {**LOST, "variant": "silent_drop", "match": {"receiver_id": genesis.AGENT}}
+LOST_SIGHT = {"service": "near", "operation": "tx", "kind": "status"}
+
+
+def there(environ):
+    return Path(environ["PAYMENTS_DB"]).exists()
+
+
+async def command(capsys, environ, *argv):
+    """Run one command beside the world; its exit code and what it printed."""
+    code = await asyncio.to_thread(run, [*argv, "--json"], environ)
+    return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.fixture
+def planes(rails_shared, tmp_path):
+    """Where the old and the new plane live; each has two providers, and a key of its own."""
+    told = rails_shared.world.describe()["planes"]
+    made = {}
+    for name in ("hetzner", "phala"):
+        nodes = [
+            told[one][f"{kind}env"]["NEAR_NODE_URL"]
+            for one, kind in ((name, ""), (name, "marked_"))
+        ]
+        made[name] = {
+            **rails_shared.environ,
+            **told[name]["env"],
+            "PLANE_ID": name,
+            "NEAR_NODE_URL": ",".join(nodes),
+            "PAYMENTS_DB": str(tmp_path / f"{name}.db"),
+        }
+    return made
+
+
+def moved(rails):
+    return sum(rails.usdc(f"{name}.people.near") for name in NAMES)
+
+
+@pytest.fixture(autouse=True)
+def deadlines(monkeypatch):
+    monkeypatch.setattr(sender, "SEND_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "CLEAR_SECONDS", 0.2)
+    monkeypatch.setattr(death, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(resolver, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(handover_fence, "PAUSE_SECONDS", 0.02)
+    real = Provider.wait_for
+    monkeypatch.setattr(
+        Provider, "wait_for", lambda self, name, level, most: real(self, name, level, 0.1)
+    )
+
+
+async def pay_into_the_unknown(rails, run_plane, environ, variant, *more):
+    rails.fault({**LOST, "variant": variant}, *more)
+    async with run_plane(environ) as old:
+        told = (await old.process(PAY, key=f"key-{variant}")).json()
+    assert told["response"].startswith("❌ Payment outcome unknown"), told
+    return told["paymentId"]
+
+
+async def take_over(capsys, planes, tmp_path):
+    """Export and import, as the page about it says; the old plane's key."""
+    file = str(tmp_path / "ledger.export")
+    code, told = await command(capsys, planes["hetzner"], "ledger", "export", file)
+    assert (code, told["sealed"]) == (0, True), told
+    chosen = ["ledger", "import", file, "--digest", told["digest"]]
+    code, would = await command(capsys, planes["phala"], *chosen, "--dry-run")
+    assert (code, there(planes["phala"])) == (0, False), would
+    code, did = await command(capsys, planes["phala"], *chosen)
+    assert (code, did["added"], did["open"]) == (0, would["added"], 1)
+    assert (await command(capsys, planes["phala"], *chosen))[1]["added"] == {}
+    return told["public_key"]
+
+
+async def settled(plane):
+    async with asyncio.timeout(5):
+        while await plane.service.sender.settle_all():  # noqa: ASYNC110 - a chain has no event
+            await asyncio.sleep(0.01)
+    return plane.service.payer.adopt_all()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_landed_unseen_is_found_paid_by_the_new_plane_which_signs_nothing(
+    planes, rails_shared, run_plane, tmp_path, capsys
+):
+    rails, before = rails_shared, moved(rails_shared)
+    payment_id = await pay_into_the_unknown(
+        rails, run_plane, planes["hetzner"], "accept_then_timeout", LOST_SIGHT
+    )
+    await take_over(capsys, planes, tmp_path)
+    rails.heal()
+    sent = len(rails.transactions())
+    async with run_plane(planes["phala"]) as new:
+        text = await new.say(PAY, key="key-accept_then_timeout")
+        assert text.startswith("✅ Distributed 10 USDC"), text
+        assert (await new.service.payer.retry(payment_id)).text.startswith("✅")
+    assert len(rails.transactions()) == sent
+    assert moved(rails) == before + 10_000_000
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_fence_is_refused_where_it_would_hit_the_wrong_key_or_prove_nothing(
+    planes, rails_shared, capsys
+):
+    told, sent = planes["phala"], len(rails_shared.transactions())
+    own, other = (Key.parse(planes[name]["NEAR_PRIVATE_KEY"]).text for name in ("phala", "hetzner"))
+    alone = {**told, "NEAR_NODE_URL": told["NEAR_NODE_URL"].partition(",")[0]}
+    stranger = "ed25519:" + "1" * 32
+    for environ, arguments, code, said in (
+        (told, ["--key", own, "--yes"], 1, "the key that would sign"),
+        (told, ["--key", "ed25519:abc", "--yes"], 1, "no public key"),
+        (told, ["--key", stranger, "--yes"], 1, "does not know it"),
+        (told, ["--key", other, "--yes"], 1, "import the other plane's ledger first"),
+        (told, ["--key", other, "--dry-run"], 1, "import the other plane's ledger first"),
+        (alone, ["--key", other, "--yes"], 1, "one provider's word fences nothing"),
+        (told, ["--key", other], 2, "say --dry-run"),
+        (told, ["--yes"], 2, "--key"),
+        ({**told, "NEAR_PRIVATE_KEY": ""}, ["--key", other, "--yes"], 2, "NEAR_PRIVATE_KEY"),
+    ):
+        found = await command(capsys, environ, "key", "fence", *arguments)
+        assert found[0] == code, found
+        assert said in found[1]["error"]
+    assert len(rails_shared.transactions()) == sent
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_beside_a_running_server_only_a_snapshot_is_made_and_nothing_takes_it(
+    planes, rails_shared, run_plane, tmp_path, capsys
+):
+    old, other = planes["hetzner"], planes["phala"]
+    file = tmp_path / "ledger.export"
+    async with run_plane(old) as plane:
+        await plane.say("mode draft")
+        db = plane.service.db
+        found = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        assert found - {"sqlite_sequence"} <= {t.name for t in tables.TABLES} | tables.LEFT_OUT
+        code, told = await command(capsys, old, "ledger", "export", str(file))
+        assert (code, file.exists()) == (2, False)
+        assert "only one may" in told["error"]
+        before = content(db)
+        code, told = await command(capsys, old, "ledger", "export", str(file), "--snapshot")
+        assert (code, told["sealed"], told["rows"]["modes"]) == (0, False, 1), told
+        assert content(db) == before
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    raw = file.read_text()
+    assert not [name for name in ("NEAR_PRIVATE_KEY", "AGENT_SERVER_API_KEY") if old[name] in raw]
+    assert (await command(capsys, other, "ledger", "import", str(file)))[0] == 1
+    assert (await command(capsys, other, "ledger", "import", str(file), "--dry-run"))[0] == 0
+    assert not there(other)
+    assert (await command(capsys, old, "ledger", "export", str(file)))[0] == 1  # there already
+    assert (await command(capsys, old, "ledger", "reopen"))[0] == 2
+    for file, did in (("sealed", "reopened"), ("", "nothing")):
+        if file:
+            await command(capsys, old, "ledger", "export", str(tmp_path / file))
+        code, told = await command(capsys, old, "ledger", "reopen", "--yes")
+        assert (code, told["did"].startswith(did)) == (0, True)
+    async with run_plane(old) as plane:
+        assert plane.server.started
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_the_old_plane_lost_is_paid_once_by_the_new_one_after_the_fence(
+    planes, rails_shared, run_plane, tmp_path, capsys
+):
+    rails, before = rails_shared, moved(rails_shared)
+    payment_id = await pay_into_the_unknown(rails, run_plane, planes["hetzner"], "silent_drop")
+    old_key = await take_over(capsys, planes, tmp_path)
+    async with run_plane(planes["phala"]) as new:  # still lost, whoever sends the bytes
+        text = await new.say(PAY, key="key-silent_drop")
+        assert text.startswith("❌ Payment outcome unknown"), text
+    fence = ["key", "fence", "--key", old_key]
+    sent = len(rails.transactions())
+    with sqlite3.connect(planes["phala"]["PAYMENTS_DB"]) as db:
+        stored = content(db)
+        code, would = await command(capsys, planes["phala"], *fence, "--dry-run")
+        assert (code, would["would"], would["public_key"]) == (0, "send", old_key), would
+        assert (content(db), len(rails.transactions())) == (stored, sent)
+    rails.fault({**LOST, "variant": "silent_drop"}, LOST_FENCE)
+    code, did = await command(capsys, planes["phala"], *fence, "--yes")
+    assert (code, "not known to be final" in did["error"]) == (1, True), did
+    rails.fault({**LOST, "variant": "silent_drop"})
+    code, did = await command(capsys, planes["phala"], *fence, "--yes")
+    assert (code, did["did"], did["releases"]) == (0, "fenced", True), did
+    assert did["evidence"]["report"]["tx_hash"] == did["tx_hash"]
+    code, again = await command(capsys, planes["phala"], *fence, "--yes")
+    assert (code, again["tx_hash"], len(rails.transactions())) == (0, did["tx_hash"], sent + 1)
+    rails.heal()
+    async with run_plane(planes["phala"]) as new:
+        assert await settled(new) == []
+        text = await new.say(PAY, key="key-silent_drop")
+        assert text.startswith("❌ Payment failed: its key was taken off the account"), text
+        assert moved(rails) == before
+        assert (await new.service.payer.retry(payment_id)).text.startswith("✅ Distributed 10 USDC")
+        await new.service.payer.retry(payment_id)
+    assert moved(rails) == before + 10_000_000
