@@ -27,13 +27,15 @@ key = "PLANTED-hetzner-0123"
 url = "http://127.0.0.1:2"
 key = "PLANTED-phala-0123"
 """
+BELIEVED = ('\nevidence = "verified"', '\nevidence = "reported"')
+"""What a rehearsal may believe; money never moves on it."""
 
 
 @pytest.fixture
 def place(tmp_path):
     (tmp_path / "cutover.toml").write_text(CONFIG)
     demo = (ROOT / "runbooks/demo.toml").read_text("utf-8")
-    (tmp_path / "demo.toml").write_text(demo.replace('"verified"', '"reported"'))
+    (tmp_path / "demo.toml").write_text(demo.replace(*BELIEVED))
     return tmp_path
 
 
@@ -204,9 +206,7 @@ def test_a_dry_run_says_how_the_candidate_is_verified(cutover, place):
     }  # fmt: skip
     said = cutover("run", "phased.toml", "--dry-run", cwd=place).out
     assert "every verdict will be marked TEST ROOT" in said
-    (place / "reported.toml").write_text(
-        (place / "phased.toml").read_text().replace('"verified"', '"reported"')
-    )
+    (place / "reported.toml").write_text((place / "phased.toml").read_text().replace(*BELIEVED))
     said = cutover("run", "reported.toml", "--dry-run", cwd=place).out
     assert "[attestation] is not used by this runbook" in said
     assert sorted(path.suffix for path in place.iterdir()) == [".der", *[".toml"] * 5]

@@ -14,7 +14,7 @@ VERIFIED = load_text(
     DEMO_TEXT.replace('evidence = "reported"', 'evidence = "verified"'), "demo.toml"
 )
 REPORTED = load_text(
-    DEMO_TEXT.replace('evidence = "verified"', 'evidence = "reported"'), "demo.toml"
+    DEMO_TEXT.replace('\nevidence = "verified"', '\nevidence = "reported"'), "demo.toml"
 )
 CONFIG = """\
 [planes.hetzner]
