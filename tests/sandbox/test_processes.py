@@ -43,7 +43,7 @@ def test_a_world_a_relay_and_clients_work_together_as_processes(tmp_path):
         file = world_dir / "world.json"
         told = wait_file(file, world)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert set(told["services"]) == {"github", "near", "ping", "hot", "eigenai"}
+        assert set(told["services"]) == {*("github", "near", "ping", "hot", "eigenai", "neynar")}
         keys = {plane: told["planes"][plane]["env"]["NEAR_PRIVATE_KEY"] for plane in PLANES}
         assert len(set(keys.values())) == 2
         accounts = {told["planes"][plane]["env"]["NEAR_ACCOUNT_ID"] for plane in PLANES}

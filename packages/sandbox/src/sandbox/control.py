@@ -11,14 +11,17 @@
     GET|PUT|DELETE /near/providers   {"<name>": {"lag", "forgets_after", "height_offset"}}: how the
                                      chain looks at `/~<name>`; or {"nodes": [..], "order", "seed"}:
                                      several such nodes behind that one address
-    POST           /ping/deliver     {"url": ..., "kind": "good|wrong|stale|replay", "copies": n}:
-                                     all copies of the one delivery at the same time
+    POST           /<who>/deliver    who is ping, github or neynar. {"url": ..., "kind":
+                                     "good|wrong|stale|replay", "copies": n, "event": {...}}: all
+                                     copies of the one delivery at the same time; what an event
+                                     may say is in `rails.webhooks`
+    GET            /neynar/casts     what was cast through Neynar
 
 Every request carries `Authorization: Bearer <control token>`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -54,7 +57,8 @@ class Control:
     token: str
     faults: Faults
     chain: Chain
-    webhooks: Webhooks
+    senders: Mapping[str, Webhooks]
+    casts: Sequence[Mapping[str, Any]]
     calls: Counter[str] = field(default_factory=Counter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,8 +92,10 @@ class Control:
                 return dump(self.chain)
             case "GET", "/calls":
                 return dict(self.calls)
-            case "POST", "/ping/deliver":
-                return await self._deliver(request)
+            case "GET", "/neynar/casts":
+                return {"casts": list(self.casts)}
+            case "POST", path if path.endswith("/deliver") and path[1:-8] in self.senders:
+                return await self._deliver(self.senders[path[1:-8]], request)
             case _:
                 return self._order_chain(request)
 
@@ -145,14 +151,14 @@ class Control:
     def _views(self) -> dict[str, Any]:
         return {name: view.model_dump() for name, view in self.chain.views.items()}
 
-    async def _deliver(self, request: Request) -> dict[str, Any]:
+    async def _deliver(self, sender: Webhooks, request: Request) -> dict[str, Any]:
         body = request.json_object()
-        url, kind = body.get("url"), body.get("kind", "good")
-        if not isinstance(url, str) or kind not in _KINDS:
+        url, kind, event = body.get("url"), body.get("kind", "good"), body.get("event", {})
+        if not isinstance(url, str) or kind not in _KINDS or not isinstance(event, dict):
             raise ControlError(422, f"url, and kind of {', '.join(_KINDS)}, are expected")
         copies = _number(body, "copies", 1, _COPIES_MAX)
         try:
-            answers = await self.webhooks.deliver(url, kind, copies)
+            answers = await sender.deliver(url, kind, copies, event)
         except ValueError as error:
             raise ControlError(409, str(error)) from error
         return answers[0] if copies == 1 else {**answers[0], "answers": answers}

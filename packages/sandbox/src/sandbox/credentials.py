@@ -1,6 +1,7 @@
 """Fresh credentials for one world, as the environment variables a runtime reads (contract §8)."""
 
 import secrets
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from sandbox.near.keys import KeyPair
 PLANES: Final = ("hetzner", "phala")
 NETWORK: Final = "mainnet"
 APP_ID: Final = "424242"
+BOT_FID: Final = 777_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,6 +34,10 @@ class Credentials:
     wallet: LocalAccount
     operator: LocalAccount
     control_token: str
+    github_webhook_secret: str
+    farcaster_webhook_secret: str
+    neynar_key: str
+    neynar_signer: str
 
     @classmethod
     def generate(cls) -> "Credentials":
@@ -59,13 +65,17 @@ class Credentials:
             wallet=Account.create(),
             operator=Account.create(),
             control_token=secrets.token_hex(32),
+            github_webhook_secret=secrets.token_hex(32),
+            farcaster_webhook_secret=secrets.token_hex(32),
+            neynar_key="NEYNAR_" + secrets.token_hex(16),
+            neynar_signer=str(uuid.uuid4()),
         )
 
     def common_env(self, urls: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that both planes share.
 
         Args:
-            urls: base URL of `github`, `near`, `ping`, `hot`, `eigenai`.
+            urls: base URL of `github`, `near`, `ping`, `hot`, `eigenai`, `neynar`.
         """
         return {
             **address_env(urls),
@@ -82,6 +92,11 @@ class Credentials:
             "EIGENAI_WALLET_PRIVATE_KEY": "0x" + self.wallet.key.hex().removeprefix("0x"),
             "EIGENAI_WALLET_ADDRESS": self.wallet.address,
             "EIGENAI_OPERATORS": self.operator.address.lower(),
+            "GITHUB_WEBHOOK_SECRET": self.github_webhook_secret,
+            "FARCASTER_WEBHOOK_SECRET": self.farcaster_webhook_secret,
+            "FARCASTER_BOT_FID": str(BOT_FID),
+            "NEYNAR_API_KEY": self.neynar_key,
+            "NEYNAR_SIGNER_UUID": self.neynar_signer,
         }
 
 
@@ -93,4 +108,5 @@ def address_env(urls: Mapping[str, str]) -> dict[str, str]:
         "PING_PAY_API_BASE": urls["ping"] + "/api",
         "HOT_PAY_API_BASE": urls["hot"],
         "EIGENAI_API_BASE": urls["eigenai"],
+        "NEYNAR_API_BASE": urls["neynar"],
     }

@@ -23,6 +23,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "ping": ("not_found", "failed", "no_reference"),
     "hot": ("html", "unauthorized"),
     "eigenai": ("success_false", "no_grant", "bad_signature"),
+    "neynar": ("unauthorized", "html", "no_hash"),
     "guest": (
         *("other_app", "other_compose", "other_instance", "other_image", "other_size"),
         *("other_kms", "local_keys", "debug", "sept_ve_enabled"),
@@ -60,7 +61,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    service: Literal["github", "near", "ping", "hot", "eigenai", "guest", "pccs"]
+    service: Literal["github", "near", "ping", "hot", "eigenai", "neynar", "guest", "pccs"]
     operation: str = "*"
     kind: Kind
     plane: str | None = None

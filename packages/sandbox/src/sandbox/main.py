@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cutover-sandbox", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    serve = verbs.add_parser("serve", help="GitHub, NEAR, Ping, HOT and EigenAI on one machine")
+    serve = verbs.add_parser("serve", help="all services of one world")
     serve.add_argument("--state-dir", type=Path, required=True, help="where world.json goes")
     serve.add_argument("--host", default="127.0.0.1")
     names = ", ".join((*SERVICES, "control"))

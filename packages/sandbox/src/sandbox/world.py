@@ -11,21 +11,23 @@ from typing import Any, Final
 
 from sandbox import people
 from sandbox.control import Control
-from sandbox.credentials import APP_ID, NETWORK, PLANES, Credentials, address_env
+from sandbox.credentials import APP_ID, BOT_FID, NETWORK, PLANES, Credentials, address_env
 from sandbox.faults import Faults
 from sandbox.files import write_json_atomically
 from sandbox.near import genesis
 from sandbox.near.payer import Payer
 from sandbox.near.rpc import NearRpc
+from sandbox.rails import webhooks
 from sandbox.rails.eigenai import EigenAI
 from sandbox.rails.github import GitHub
 from sandbox.rails.hot import Hot
+from sandbox.rails.neynar import Neynar
 from sandbox.rails.ping import Ping
 from sandbox.rails.webhooks import Webhooks
 from sandbox.standin import Service, StandIn
 from sandbox.web import Server
 
-SERVICES: Final = ("github", "near", "ping", "hot", "eigenai")
+SERVICES: Final = ("github", "near", "ping", "hot", "eigenai", "neynar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class World:
         self.chain = genesis.begin(near_keys, finality_lag=options.finality_lag)
         self.calls: Counter[str] = Counter()
         self._options = options
+        secret = self.credentials
+        self.neynar = Neynar(secret.neynar_key, secret.neynar_signer, BOT_FID)
         applications = {
             name: StandIn(service, self.faults, self.calls)
             for name, service in self._services().items()
@@ -65,9 +69,14 @@ class World:
             name: Server(app, host=options.host, port=options.ports.get(name, 0))
             for name, app in applications.items()
         }
-        webhooks = Webhooks(self.credentials.ping_webhook_secret)
-        token = self.credentials.control_token
-        control = Control(token, self.faults, self.chain, webhooks, self.calls)
+        control = Control(
+            self.credentials.control_token,
+            self.faults,
+            self.chain,
+            self._senders(),
+            self.neynar.casts,
+            self.calls,
+        )
         port = options.ports.get("control", 0)
         self._servers["control"] = Server(control, host=options.host, port=port)
 
@@ -85,6 +94,15 @@ class World:
             "ping": Ping(secret.ping_key, treasury, tokens),
             "hot": Hot(secret.hot_jwt, "merchant.near"),
             "eigenai": EigenAI(secret.operator, secret.wallet.address),
+            "neynar": self.neynar,
+        }
+
+    def _senders(self) -> dict[str, Webhooks]:
+        secret = self.credentials
+        return {
+            "ping": Webhooks(secret.ping_webhook_secret, webhooks.ping),
+            "github": Webhooks(secret.github_webhook_secret, webhooks.github),
+            "neynar": Webhooks(secret.farcaster_webhook_secret, webhooks.neynar),
         }
 
     @property
