@@ -1,11 +1,15 @@
 """Ping's deliveries: authentic, fresh, new, or refused."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 import time
 
 import pytest
+
+from agent_runtime.errors import SettingsError
+from agent_runtime.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,5 +74,34 @@ async def test_a_signed_body_that_is_no_object_is_a_400(bare):
 
 
 async def test_without_a_secret_nothing_is_taken(bare, monkeypatch):
-    monkeypatch.setattr(bare.service.webhook, "_secret", "")
+    monkeypatch.setattr(bare.service.hooks.ping, "_secrets", ())
     assert (await deliver(bare, headers=signed(secret=b""))).status_code == 503
+
+
+async def test_of_many_copies_at_once_one_is_taken(bare):
+    body = json.dumps({"id": "whevt_many"}).encode()
+    answers = await asyncio.gather(*(deliver(bare, body, signed(body)) for _ in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 11
+
+
+async def test_while_a_secret_is_replaced_both_are_good_and_no_third(bare, monkeypatch):
+    monkeypatch.setattr(bare.service.hooks.ping, "_secrets", ("hook", "next"))
+    for number, (secret, status) in enumerate(((SECRET, 200), (b"next", 200), (b"hooknext", 401))):
+        body = json.dumps({"id": f"whevt_rotation_{number}"}).encode()
+        assert (await deliver(bare, body, signed(body, secret=secret))).status_code == status
+
+
+async def test_a_signed_body_with_half_a_character_is_a_400(bare):
+    body = b'{"id": "whevt_\\ud800"}'
+    assert (await deliver(bare, body, signed(body))).json()["code"] == "invalid_json"
+
+
+async def test_a_body_over_the_limit_is_not_even_judged(bare):
+    assert (await deliver(bare, b" " * 65_537, {})).status_code == 413
+
+
+async def test_two_secrets_are_read_and_a_third_is_refused():
+    name = "PING_PAY_WEBHOOK_SECRET"
+    assert Settings.from_environ({name: "old, new"}).ping_secrets == ("old", "new")
+    with pytest.raises(SettingsError, match=f"{name}: 3 secrets"):
+        Settings.from_environ({name: "a,b,c"})

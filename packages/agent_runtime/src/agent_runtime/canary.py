@@ -17,6 +17,7 @@ from agent_runtime.near.rpc import Rpc
 from agent_runtime.rails.collectors import Hot, Ping
 from agent_runtime.rails.eigenai import EigenAi
 from agent_runtime.rails.github import GitHub
+from agent_runtime.rails.neynar import Neynar
 from agent_runtime.settings import Settings
 
 PROBE_SECONDS = 6.0
@@ -33,6 +34,7 @@ class Probes:
     ping: Ping
     hot: Hot
     eigenai: EigenAi
+    neynar: Neynar
     public_key: str
 
 

@@ -83,7 +83,7 @@ class Health:
 
     async def services(self) -> dict[str, str]:
         """What is configured and was found well by a canary that still counts."""
-        services = {"farcaster": "disabled"}
+        services = {"farcaster": self.canary.probes.neynar.state}
         for name, is_set in self._configured().items():
             well = is_set and self.canary.well(name)
             services[name] = "available" if well else "unavailable"

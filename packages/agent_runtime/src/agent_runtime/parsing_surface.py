@@ -8,6 +8,7 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}=[\x21-\x7e]{1,512}")
 WAYS_IN = ("http", "webhook", "poller", "cron")
+SECRETS_MAX = 2
 SECRET_CHARS_MIN = 16
 INTERVAL_MINUTES_MIN = 5
 INTERVAL_MINUTES_MAX = 24 * 60
@@ -58,3 +59,18 @@ def interval_minutes(given: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", given) or not 1 <= int(given) <= INTERVAL_MINUTES_MAX:
         raise ValueError(f"not minutes; expected a whole number from 1 to {INTERVAL_MINUTES_MAX}")
     return max(INTERVAL_MINUTES_MIN, int(given))
+
+
+def secrets(given: str) -> tuple[str, ...]:
+    """Secrets in force: none, one, or two while one is replaced by the other."""
+    found = tuple(part.strip() for part in given.split(",") if part.strip())
+    if len(found) > SECRETS_MAX:
+        raise ValueError(f"{len(found)} secrets; expected one, or two while it is replaced")
+    return found
+
+
+def fid(given: str) -> str:
+    """Number of a Farcaster account, or nothing."""
+    if given and not re.fullmatch(r"[1-9][0-9]{0,14}", given):
+        raise ValueError("not the number of an account; expected 1 to 15 digits")
+    return given

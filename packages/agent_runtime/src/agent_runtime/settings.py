@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 from agent_runtime import parsing, parsing_surface
 from agent_runtime.errors import SettingsError
+from agent_runtime.settings_hooks import HookSettings
 from agent_runtime.variables import env, variable_of
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(HookSettings):
     """Everything one plane is told. Construct it with `from_environ`."""
 
     host: str = env("HOST", "address to listen on", "0.0.0.0", own=True)
@@ -249,7 +250,13 @@ class Settings:
         "PING_PAY_PROBE_METHOD", "`GET` or `POST`", "GET", parsing.probe_method
     )
     ping_probe_body: str = env("PING_PAY_PROBE_BODY", "JSON body of a POST probe")
-    ping_secret: str = env("PING_PAY_WEBHOOK_SECRET", "secret of /webhook/pingpay", secret=True)
+    ping_secrets: tuple[str, ...] = env(
+        "PING_PAY_WEBHOOK_SECRET",
+        "secret of /webhook/pingpay; two, comma separated, while it is replaced",
+        "",
+        parsing_surface.secrets,
+        secret=True,
+    )
     hot_base: str = env("HOT_PAY_API_BASE", "HOT API", "https://api.hot-labs.org", parsing.url)
     hot_jwt: str = env("HOT_PAY_JWT", "HOT token", "", parsing.credential, secret=True)
 

@@ -39,6 +39,7 @@ from agent_runtime.pulse import Pulse
 from agent_runtime.rails.collectors import Hot, Ping
 from agent_runtime.rails.eigenai import EigenAi, address_of
 from agent_runtime.rails.github import GitHub
+from agent_runtime.rails.neynar import Neynar
 from agent_runtime.rails.reputation import Reputations
 from agent_runtime.receipts.book import ReceiptBook
 from agent_runtime.receipts.desk import Desk
@@ -48,7 +49,7 @@ from agent_runtime.store import open_store
 from agent_runtime.tee import TeeWatch
 from agent_runtime.telemetry import Telemetry
 from agent_runtime.tracing import tracing
-from agent_runtime.webhook import PingWebhook
+from agent_runtime.webhooks.hooks import Hooks, make_hooks
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Service:
     db: sqlite3.Connection
     health: Health
     canary: Canary
-    webhook: PingWebhook
+    hooks: Hooks
     processor: Processor
     desk: Desk
     eigenai: EigenAi
@@ -111,9 +112,9 @@ def build(settings: Settings) -> Service:
         chain = _on_chain(settings, rails, books)
     analyst = Analyst(settings, github, eigenai, contract, tee)
     rater = Rater(settings, github, reputations)
-    probes = Probes(
-        github, rpc, Ping(client, settings), Hot(client, settings), eigenai, key.text if key else ""
-    )
+    neynar = Neynar(client, settings)
+    ping, hot = Ping(client, settings), Hot(client, settings)
+    probes = Probes(github, rpc, ping, hot, eigenai, neynar, key.text if key else "")
     canary = Canary(settings, probes)
     crew = Crew(analyst, rater, books.modes, books.claims, contract, chain)
     processor = Processor(settings, crew, books.payments, RequestLedger(db), books.events)
@@ -126,7 +127,7 @@ def build(settings: Settings) -> Service:
         db,
         Health(settings, canary, tee, Pulse(db), books.payments),
         canary,
-        PingWebhook(db, settings.ping_secret),
+        make_hooks(settings, db, (github, neynar), desk, telemetry.intent),
         processor,
         desk,
         eigenai,

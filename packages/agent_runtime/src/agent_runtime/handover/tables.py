@@ -6,10 +6,11 @@ Every table is in `TABLES` or in `LEFT_OUT`; a test holds that against a running
 import sqlite3
 from dataclasses import dataclass
 
-from agent_runtime import claims, modes, payments, people, plans, proofs, requests, webhook
+from agent_runtime import claims, modes, payments, people, plans, proofs, requests
 from agent_runtime.handover import bonds
 from agent_runtime.near import ledger
 from agent_runtime.receipts import book
+from agent_runtime.webhooks import castbook, deliveries
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ TABLES = (
         newest="expires_at",
     ),
     _table("webhook_events", "id", "type received_at", "received_at"),
+    _table(
+        "casts",
+        "hash",
+        "fid text state answer sent tries due_at received_at",
+        "state answer sent tries due_at received_at",
+    ),
 )
 LEFT_OUT = frozenset({"pulse", "handover_seal", "ledger_imports"})  # of one file, not of its money
 
@@ -95,7 +102,7 @@ LEFT_OUT = frozenset({"pulse", "handover_seal", "ledger_imports"})  # of one fil
 def make_tables(db: sqlite3.Connection) -> None:
     """Make every table that is not there yet; commits."""
     money = (payments, ledger, claims, book, bonds)
-    words = (requests, plans, modes, people, proofs, webhook)
+    words = (requests, plans, modes, people, proofs, deliveries, castbook)
     for part in (*money, *words):
         db.executescript(part.SCHEMA)
 

@@ -99,6 +99,7 @@ async def _lifetime(service: Service) -> AsyncIterator[None]:
     await service.tee.guest()
     await _settle(service)
     tasks = [asyncio.create_task(_keep_settling(service))]
+    tasks.append(asyncio.create_task(service.hooks.casts.keep_answering()))
     if service.settings.canary_monitor:
         every_seconds = service.settings.canary_minutes * 60.0
         tasks.append(asyncio.create_task(keep_asking(service.canary, every_seconds)))

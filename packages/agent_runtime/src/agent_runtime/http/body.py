@@ -37,25 +37,25 @@ def require_key(request: HTTPConnection, key: str) -> None:
         raise ApiError(401, "unauthorized", "Unauthorized")
 
 
-async def read_body(request: Request) -> bytes:
-    """The raw body.
+async def read_body(request: Request, most: int = BODY_MAX_BYTES) -> bytes:
+    """The raw body, of at most so many bytes.
 
     Raises:
-        ApiError: 413 above 64 KiB, 408 if it does not arrive in time, 400 for a bad length or
+        ApiError: 413 above that, 408 if it does not arrive in time, 400 for a bad length or
             a connection that ends in the middle.
     """
     length = request.headers.get("content-length", "0")
     if not (length.isascii() and length.isdecimal()):
         raise ApiError(400, "bad_length", "Content-Length is no number")
-    if len(length) > 12 or int(length) > BODY_MAX_BYTES:
-        raise _too_large()
+    if len(length) > 12 or int(length) > most:
+        raise _too_large(most)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > BODY_MAX_BYTES:
-                    raise _too_large()
+                if len(body) > most:
+                    raise _too_large(most)
     except TimeoutError as error:
         raise ApiError(408, "body_timeout", "the request body did not arrive in time") from error
     except ClientDisconnect as error:
@@ -122,5 +122,5 @@ def _object(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _too_large() -> ApiError:
-    return ApiError(413, "body_too_large", f"the body is larger than {BODY_MAX_BYTES} bytes")
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, "body_too_large", f"the body is larger than {most} bytes")

@@ -149,6 +149,19 @@ class Taken(BaseModel):
     ok: Literal[True]
 
 
+class TakenOnce(Taken):
+    """A delivery was taken, now or before."""
+
+    duplicate: bool = Field(description="it was taken before; nothing is done again")
+
+
+class TakenCast(BaseModel):
+    """A cast was taken, now or before."""
+
+    success: Literal[True]
+    duplicate: bool = Field(description="it was taken before; nothing is done again")
+
+
 class Amount(BaseModel):
     """An amount in the smallest unit, and for people."""
 

@@ -1,0 +1,90 @@
+"""Neynar's API, as far as the bot replies to casts.
+
+A reply carries an idempotency key: the same part of the same reply has the same one, so it may be
+sent again when nobody said whether it arrived.
+"""
+
+import hashlib
+
+from agent_runtime import wire
+from agent_runtime.connections import Connections
+from agent_runtime.errors import RailUnknown
+from agent_runtime.settings import Settings
+
+REPLY_SECONDS = 10.0
+CAST_MAX_BYTES = 1_024
+PARTS_MAX = 5
+CUT = "…"
+
+
+class Neynar:
+    """The bot's way to speak.
+
+    Attributes:
+        state: `connected` once the newest call was answered well, as `/health` says it.
+    """
+
+    def __init__(self, client: Connections, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self._well = False
+
+    @property
+    def state(self) -> str:
+        """`disabled`, `disconnected` (also before the first reply) or `connected`."""
+        if not self._settings.casts_answered:
+            return "disabled"
+        return "connected" if self._well else "disconnected"
+
+    async def reply(self, text: str, parent: str, number: int) -> str:
+        """Publish one part of a reply under a cast; its own hash.
+
+        Raises:
+            RailError: Neynar refused.
+            RailUnknown: nobody said whether it is out; ask again with the same arguments.
+        """
+        self._well = False
+        answer = await wire.ask(
+            self._client,
+            "farcaster",
+            "POST",
+            self._settings.neynar_base + "/v2/farcaster/cast",
+            deadline_seconds=REPLY_SECONDS,
+            headers={"content-type": "application/json", "x-api-key": self._settings.neynar_key},
+            content=wire.encode(
+                {
+                    "signer_uuid": self._settings.neynar_signer,
+                    "text": text,
+                    "parent": parent,
+                    "idem": hashlib.sha256(f"{parent}:{number}".encode()).hexdigest()[:16],
+                }
+            ),
+        )
+        found = answer.expect(200).json()
+        cast = found.get("cast") if isinstance(found, dict) and found.get("success") else None
+        if not isinstance(cast, dict) or not isinstance(cast.get("hash"), str):
+            raise RailUnknown("farcaster", "a published cast without a hash")
+        self._well = True
+        return str(cast["hash"])
+
+
+def parts_of(text: str) -> list[str]:
+    """A text in casts of at most `CAST_MAX_BYTES`, broken at lines where that can be. Pure."""
+    parts = [""]
+    for line in text.splitlines(keepends=True):
+        for piece in _pieces(line):
+            if len((parts[-1] + piece).encode()) > CAST_MAX_BYTES - len(CUT.encode()):
+                parts.append("")
+            parts[-1] += piece
+    found = [part.strip() for part in parts if part.strip()]
+    if len(found) > PARTS_MAX:
+        found = [*found[: PARTS_MAX - 1], found[PARTS_MAX - 1] + CUT]
+    return found
+
+
+def _pieces(line: str) -> list[str]:
+    """A line in pieces that fit; a character has at most four bytes."""
+    size = (CAST_MAX_BYTES - len(CUT.encode())) // 4
+    if len(line.encode()) <= size * 4:
+        return [line]
+    return [line[at : at + size] for at in range(0, len(line), size)]

@@ -1,0 +1,1 @@
+"""Deliveries of other systems: authentic by their raw bytes, fresh, and acted upon once."""
