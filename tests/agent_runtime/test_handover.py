@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
 from agent_runtime.command import run
 from agent_runtime.handover import document, export, merge, tables
@@ -20,6 +21,8 @@ from agent_runtime.handover.errors import HandoverRefusal
 from agent_runtime.migrations import VERSION
 from agent_runtime.near import death, resolver, sender
 from agent_runtime.near.keys import Key
+from agent_runtime.near.ledger import TransactionLedger
+from agent_runtime.near.rpc import Rpc
 from agent_runtime.store import open_store
 from sandbox.near import genesis
 from sandbox.near.provider import Provider
@@ -101,6 +104,7 @@ def test_taking_the_same_export_again_changes_nothing_even_after_its_rows_have_m
         (SIGNED.replace("'H'", "'I'"), "transactions H (UNIQUE constraint failed"),
         (SIGNED.replace("x'00ff'", "x'00fe'"), "transactions H (signed_bytes, state, detail)"),
     ],
+    ids=("payment", "nonce", "bytes"),
 )
 def test_a_conflict_is_named_and_nothing_is_taken(exported, here, made, named):
     with here:
@@ -171,7 +175,20 @@ def test_an_export_with_any_byte_changed_cut_or_added_is_refused(written, data):
             document.decode(tampered)
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"no", b'{"about":{},"tables":{}}'])
+ABOUT = (
+    b'{"about":{"schema":1,"plane":"p","build":"b","network":"n","account":"a","public_key":"k",'
+    b'"sealed":true,"exported_at":1.0},"tables":{"requests":[["k","f",null,%s]]}}'
+)
+WIDE = ABOUT % str(2**63).encode()
+
+
+def test_a_whole_file_of_the_right_shape_is_read():
+    body = ABOUT % b"1.0"
+    rows = document.decode(document._header(body) + body).rows
+    assert rows == {"requests": [("k", "f", None, 1.0)]}
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"no", b'{"about":{},"tables":{}}', WIDE])
 def test_a_whole_file_of_another_shape_is_refused(body):
     with pytest.raises(HandoverRefusal, match="another shape"):
         document.decode(document._header(body) + body)
@@ -197,6 +214,30 @@ def test_a_payment_is_free_once_every_key_that_could_sign_it_is_fenced(exported,
     assert bool(bonds.holder("pay-2")) is not releases
     assert "ed25519:older is not fenced" in bonds.holder("pay-1") or not releases
     assert bonds.holder("pay-1")
+
+
+@pytest.mark.parametrize(("before", "imported", "free"), [(7, 1, 1), (8, 1, 0), (7, 0, 0)])
+async def test_a_key_fenced_before_its_ledger_was_known_frees_what_that_ledger_covers(
+    exported, here, before, imported, free
+):
+    own, other = (
+        Key(bytes(key.verify_key), key) for key in map(SigningKey, (b"1" * 32, b"2" * 32))
+    )
+    bonds, name = Bonds(here), other.text
+    bonds.record(
+        name, "us.near", {"tx_hash": "T", "nonce_before": before, "releases": False}, releases=False
+    )
+    if imported:
+        given_over = exported("unknown", "failed")
+        about = replace(given_over.about, public_key=name)
+        merge.take(here, replace(given_over, about=about), "d", HOME)
+    with here:
+        here.execute("UPDATE transactions SET public_key=?", (name,))
+    rpc = Rpc(None, ("first", "second"))
+    fence = handover_fence.KeyFence(rpc, TransactionLedger(here), bonds, "us.near", own)
+    assert ("free" in (await fence.rehearse(name, unseen_too=False))["would"]) is bool(free)
+    assert (await fence.fence(name, unseen_too=False))["releases"] is bool(free)
+    assert bool(bonds.holder("pay-2")) is bool(imported and not free)
 
 
 # With the program's own commands, two planes and the chain.
@@ -269,7 +310,24 @@ async def pay_into_the_unknown(rails, run_plane, environ, variant, *more):
     return told["paymentId"]
 
 
-async def take_over(capsys, planes, tmp_path):
+def also_left(environ, **states):
+    """Payments in the old plane's ledger as a crash leaves them: stored, and never signed."""
+    db = open_store(environ["PAYMENTS_DB"])
+    with db:
+        for name, state in states.items():
+            db.execute(
+                "INSERT INTO payments SELECT ?, repo, token, units, author, plan, ?, '', '',"
+                " created_at, updated_at, '' FROM payments LIMIT 1",
+                (name, state),
+            )
+            db.execute(
+                "INSERT INTO legs SELECT ?, number, contract, wrap, transfers FROM legs LIMIT 1",
+                (name,),
+            )
+    db.close()
+
+
+async def take_over(capsys, planes, tmp_path, still_open=1):
     """Export and import, as the page about it says; the old plane's key."""
     file = str(tmp_path / "ledger.export")
     code, told = await command(capsys, planes["hetzner"], "ledger", "export", file)
@@ -278,7 +336,7 @@ async def take_over(capsys, planes, tmp_path):
     code, would = await command(capsys, planes["phala"], *chosen, "--dry-run")
     assert (code, there(planes["phala"])) == (0, False), would
     code, did = await command(capsys, planes["phala"], *chosen)
-    assert (code, did["added"], did["open"]) == (0, would["added"], 1)
+    assert (code, did["added"], did["open"]) == (0, would["added"], still_open)
     assert (await command(capsys, planes["phala"], *chosen))[1]["added"] == {}
     return told["public_key"]
 
@@ -375,10 +433,15 @@ async def test_what_the_old_plane_lost_is_paid_once_by_the_new_one_after_the_fen
 ):
     rails, before = rails_shared, moved(rails_shared)
     payment_id = await pay_into_the_unknown(rails, run_plane, planes["hetzner"], "silent_drop")
-    old_key = await take_over(capsys, planes, tmp_path)
+    also_left(planes["hetzner"], crashed="planned", failed="failed")
+    old_key = await take_over(capsys, planes, tmp_path, 2)
     async with run_plane(planes["phala"]) as new:  # still lost, whoever sends the bytes
         text = await new.say(PAY, key="key-silent_drop")
         assert text.startswith("❌ Payment outcome unknown"), text
+        payer = new.service.payer
+        assert {one.id for one in payer.adopt_all()} == {payment_id, "crashed"}
+        for name in ("crashed", "failed"):
+            assert "its key " + old_key + " is not fenced yet" in (await payer.retry(name)).text
     fence = ["key", "fence", "--key", old_key]
     sent = len(rails.transactions())
     with sqlite3.connect(planes["phala"]["PAYMENTS_DB"]) as db:
@@ -403,4 +466,7 @@ async def test_what_the_old_plane_lost_is_paid_once_by_the_new_one_after_the_fen
         assert moved(rails) == before
         assert (await new.service.payer.retry(payment_id)).text.startswith("✅ Distributed 10 USDC")
         await new.service.payer.retry(payment_id)
-    assert moved(rails) == before + 10_000_000
+        assert moved(rails) == before + 10_000_000
+        for name in ("crashed", "failed"):
+            assert (await new.service.payer.retry(name)).text.startswith("✅")
+    assert moved(rails) == before + 30_000_000

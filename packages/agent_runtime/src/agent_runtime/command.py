@@ -70,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         " Without a command it serves. All read the environment of the plane they run for.",
     )
     nouns = whole.add_subparsers(required=True, metavar="COMMAND")
-    nouns.add_parser("serve", help="run the server (the same as no command)")
+    server = nouns.add_parser("serve", help="run the server (the same as no command)")
+    server.set_defaults(act=_serve)
     ledger = nouns.add_parser("ledger", help="hand the payment ledger over")
     verbs = ledger.add_subparsers(required=True, metavar="VERB")
     out = _verb(verbs, "export", _export, "seal this plane's ledger and write it to a file")
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     off.add_argument(
         "--unseen-signatures",
         action="store_true",
-        help="even if it signed what this ledger does not know; what is bound to it stays unpaid",
+        help="even if it signed what this ledger does not know; what is bound to it then waits",
     )
     return whole
 
@@ -109,6 +110,10 @@ def _verb(verbs: Any, name: str, act: Any, says: str) -> argparse.ArgumentParser
     made.add_argument("--json", action="store_true", help="print one JSON object")
     made.set_defaults(act=act)
     return made
+
+
+def _serve(_: argparse.Namespace, __: Settings) -> Result:
+    raise _UsageError("serve takes nothing more; it reads the environment")
 
 
 def _export(asked: argparse.Namespace, settings: Settings) -> Result:

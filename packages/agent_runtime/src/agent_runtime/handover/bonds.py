@@ -50,6 +50,11 @@ class Bonds:
         asked = "SELECT COUNT(*) FROM bound_payments WHERE public_key=?"
         return int(self._db.execute(asked, (public_key,)).fetchone()[0])
 
+    def was_imported(self, public_key: str) -> bool:
+        """Whether the sealed ledger of a key's plane was taken in here."""
+        asked = "SELECT 1 FROM ledger_imports WHERE public_key=?"
+        return self._db.execute(asked, (public_key,)).fetchone() is not None
+
     def proof(self, public_key: str, account: str) -> dict[str, Any] | None:
         """What proves that a key is fenced, as `record` stored it."""
         row = self._db.execute(
@@ -71,3 +76,11 @@ class Bonds:
         told = (public_key, account, proof["tx_hash"], releases, json.dumps(proof), time.time())
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO fenced_keys VALUES (?,?,?,?,?,?)", told)
+
+    def release(self, public_key: str, account: str, proof: Mapping[str, Any]) -> None:
+        """Free what is bound to a key that was fenced before its ledger was known."""
+        with self._db:
+            self._db.execute(
+                "UPDATE fenced_keys SET releases=1, proof=? WHERE public_key=? AND account=?",
+                (json.dumps(proof), public_key, account),
+            )

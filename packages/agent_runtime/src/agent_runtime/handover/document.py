@@ -90,7 +90,7 @@ def decode(raw: bytes) -> Export:
         )
     try:
         told = json.loads(body)
-        about = About(**told["about"])
+        about = _about(told["about"])
         tables = {name: _rows(name, told["tables"][name]) for name in told["tables"]}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise HandoverRefusal(
@@ -98,6 +98,14 @@ def decode(raw: bytes) -> Export:
             " that made it on both sides"
         ) from error
     return Export(about, tables)
+
+
+def _about(told: Any) -> About:
+    about = About(**told)
+    kinds = {"schema": int, "sealed": bool, "exported_at": float}
+    if not all(isinstance(value, kinds.get(name, str)) for name, value in asdict(about).items()):
+        raise TypeError("a member of `about` of another kind")
+    return about
 
 
 def _header(body: bytes) -> bytes:
@@ -116,9 +124,14 @@ def _read(value: Any) -> Value:
             return base64.b64decode(value["base64"], validate=True)
         except binascii.Error as error:
             raise ValueError("not base64") from error
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise TypeError("a cell that is no cell")
+    if isinstance(value, str):
+        value.encode()  # raises ValueError for what SQLite cannot store
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a number that SQLite cannot store")
+    elif value is not None and not isinstance(value, int | float):
+        raise TypeError("a cell that is no cell")
+    found: Value = value
+    return found
 
 
 _WIDTHS = {table.name: len(table.columns) for table in TABLES}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_runtime.handover import seal
-from agent_runtime.handover.document import About, Export, Row, encode
+from agent_runtime.handover.document import BYTES_MAX, About, Export, Row, encode
 from agent_runtime.handover.errors import HandoverRefusal
 from agent_runtime.handover.tables import TABLES, check_columns, make_tables
 from agent_runtime.migrations import VERSION
@@ -87,10 +87,12 @@ def write(export: Export, path: Path) -> bytes:
     """Write an export, readable by its owner alone; it is there whole or not at all.
 
     Raises:
-        HandoverRefusal: the file is there already.
+        HandoverRefusal: the file is there already, or it would be larger than an import reads.
         OSError: it cannot be written.
     """
     raw = encode(export)
+    if len(raw) > BYTES_MAX:
+        raise HandoverRefusal(f"the export has {len(raw)} bytes, an import reads {BYTES_MAX}")
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

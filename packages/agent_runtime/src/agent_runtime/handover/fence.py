@@ -79,7 +79,9 @@ class KeyFence:
         public = self._checked(target)
         proof = self._bonds.proof(target, self._account)
         if proof is not None:
-            return {"would": "nothing: it is fenced", "proof": proof}
+            free = self._completed(target, proof) and not proof["releases"]
+            would = "free what is bound to it" if free else "nothing: it is fenced"
+            return {"would": would, "proof": proof}
         standing = await self._standing(target)
         earlier = [one for one in self._made(target) if one.state in OPEN]
         if standing.gone:
@@ -96,7 +98,8 @@ class KeyFence:
         Args:
             target: `ed25519:...`, the key of the other plane.
             unseen_too: fence it although it signed what this ledger does not know of. What is
-                bound to it then stays bound.
+                bound to it then stays bound, until its ledger was imported and this is called
+                once more.
 
         Raises:
             HandoverRefusal: it is not this key that should go; nothing was sent.
@@ -106,6 +109,9 @@ class KeyFence:
         public = self._checked(target)
         proof = self._bonds.proof(target, self._account)
         if proof is not None:
+            if not proof["releases"] and self._completed(target, proof):
+                proof = {**proof, "releases": True}
+                self._bonds.release(target, self._account, proof)
             return proof
         sent = await self._settled(target)
         standing = await self._standing(target)
@@ -170,8 +176,14 @@ class KeyFence:
         raise HandoverRefusal(
             f"{target} has executed nonce {standing.nonce}, and this ledger knows it up to"
             f" {known}: import the other plane's ledger first; or say --unseen-signatures, and"
-            " what is bound to it stays unpaid until a person has looked"
+            " what is bound to it waits until that ledger was imported and this was run again"
         )
+
+    def _completed(self, target: str, proof: Mapping[str, Any]) -> bool:
+        """Whether a ledger that came after the fence knows all that the key had executed."""
+        before = proof["nonce_before"]
+        known = self._ledger.highest_nonce(target)
+        return before is not None and self._bonds.was_imported(target) and known >= before
 
     async def _check_power(self) -> None:
         """The key that signs stays, and must be able to: so an account never loses its last."""
