@@ -11,6 +11,7 @@ from agent_runtime.near.resolver import Sight
 from agent_runtime.near.rpc import Rpc
 from sandbox.near import genesis
 from sandbox.near.provider import Provider
+from sandbox.near.view import View
 
 PAY = "pay 10 USDC to acme/widgets"
 NAMES = ("ada", "grace", "linus", "margaret")
@@ -33,8 +34,8 @@ async def pair(rails, run_plane, monkeypatch):
     monkeypatch.setattr(
         Provider, "wait_for", lambda self, name, level, most: real(self, name, level, 0.1)
     )
-    marked = rails.world.describe()["planes"]["phala"]["marked_env"]["NEAR_NODE_URL"]
-    rails.environ["NEAR_NODE_URL"] += "," + marked
+    base = rails.world.describe()["planes"]["phala"]["marked_env"]["NEAR_NODE_URL"]
+    rails.environ["NEAR_NODE_URL"] = f"{base}/~a,{base}/~b"
     async with run_plane(rails.environ) as plane:
         yield plane
 
@@ -43,10 +44,14 @@ def moved(rails):
     return sum(rails.usdc(f"{name}.people.near") for name in NAMES)
 
 
-def dropped(rails, *more):
+MORE = []
+"""Rules beside the one that loses payments."""
+
+
+def dropped(rails):
     """What goes to the token is accepted and lost; everything else arrives."""
     drop = {"service": "near", "operation": "send_tx", "kind": "wrong", "variant": "silent_drop"}
-    rails.fault({**drop, "match": {"receiver_id": genesis.USDC}}, *more)
+    rails.fault({**drop, "match": {"receiver_id": genesis.USDC}}, *MORE)
 
 
 def parts(plane):
@@ -75,6 +80,62 @@ async def test_what_is_lost_for_long_is_fenced_dead_and_frees_its_key(pair, rail
     assert moved(rails) == 0
     assert (await pair.say(PAY, key="k2")).startswith("✅")
     assert moved(rails) == 10_000_000
+
+
+async def fenced(pair, rails, monkeypatch):
+    """Pay, lose it, and go on until nothing is open."""
+    dropped(rails)
+    await pair.say(PAY, key="k1")
+    monkeypatch.setattr(fence, "FENCE_AFTER_SECONDS", 0.0)
+    out, _, ledger = parts(pair)
+    (attempt,) = ledger.open(out._public_key)
+    async with asyncio.timeout(5):
+        while await out.settle_all():
+            pass
+    return ledger.get(attempt.tx_hash), ledger.fence_of(attempt.tx_hash)
+
+
+@pytest.mark.parametrize("offset", [-200_000, 200_000])
+async def test_a_provider_that_told_a_wrong_height_does_not_block_a_key(
+    pair, rails, monkeypatch, offset
+):
+    """Neither while it tells one nor afterwards, nor once every block of then is old."""
+    chain = rails.world.chain
+    chain.views = {"a": View(height_offset=offset)}
+    attempt, made = await fenced(pair, rails, monkeypatch)
+    assert (attempt.state, made.state) == (State.DEAD, State.LANDED)
+    monkeypatch.setattr(fence, "FENCE_AFTER_SECONDS", 60.0)
+    await pair.say(PAY, key="k2")
+    chain.views = {}
+    chain.produce(skip=86_401)
+    rails.heal()
+    out = parts(pair)[0]
+    async with asyncio.timeout(5):
+        while await out.settle_all():
+            pass
+    out._block = None  # the one of before the leap is too old
+    assert (await pair.say(PAY, key="k3")).startswith("✅")
+    assert moved(rails) == 10_000_000
+
+
+async def test_a_fence_whose_receipt_failed_has_used_its_nonce_all_the_same(
+    pair, rails, monkeypatch
+):
+    fail = {"service": "near", "operation": "send_tx", "kind": "wrong", "variant": "failed_receipt"}
+    monkeypatch.setattr(f"{__name__}.MORE", [{**fail, "match": {"receiver_id": genesis.AGENT}}])
+    attempt, made = await fenced(pair, rails, monkeypatch)
+    assert (attempt.state, made.state) == (State.DEAD, State.REVERTED)
+
+
+async def test_one_provider_alone_does_not_make_a_fence_final(pair, rails, monkeypatch):
+    lie = {"service": "near", "operation": "tx", "kind": "wrong", "variant": "unknown"}
+    monkeypatch.setattr(f"{__name__}.MORE", [{**lie, "match": {"provider": "b"}}])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await fenced(pair, rails, monkeypatch)
+    out, _, ledger = parts(pair)
+    (attempt,) = ledger.open(out._public_key)
+    assert ledger.fence_of(attempt.tx_hash).state is State.LANDED
 
 
 async def test_a_fence_that_comes_too_late_is_closed_and_the_payment_is_found_paid(

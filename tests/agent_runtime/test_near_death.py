@@ -11,7 +11,7 @@ from agent_runtime.near import death, resolver, sender
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver
-from agent_runtime.near.rpc import Block, RpcError
+from agent_runtime.near.rpc import Block, KeyAt, RpcError
 from agent_runtime.near.sender import Sender
 from agent_runtime.near.transaction import Signed
 
@@ -44,7 +44,10 @@ OUTCOME = {
 
 @dataclass
 class Providers:
-    """Providers at a height and with a nonce; those in `knowing` know the transaction."""
+    """Providers at a height and with a nonce; those in `knowing` know the transaction.
+
+    In `told` are members of its outcome that differ, in `high` what a provider adds to heights.
+    """
 
     height: int = SIGNED_AT + 10
     nonce: int = NONCE - 1
@@ -52,6 +55,8 @@ class Providers:
     archival: tuple[str, ...] = ()
     knowing: tuple[str, ...] = ()
     blocks: dict[str, int] = field(default_factory=lambda: {"B": SIGNED_AT})
+    forgetful: tuple[str, ...] = ()
+    high: dict[str, int] = field(default_factory=dict)
     gone: bool = False
     told: dict[str, object] = field(default_factory=dict)
     sent: list[tuple[str, str]] = field(default_factory=list)
@@ -63,18 +68,14 @@ class Providers:
             return {**OUTCOME, "transaction": {**OUTCOME["transaction"], **self.told}}
         raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
 
-    async def final_block(self, node=None):
-        return Block("B", self.height)
-
     async def height_of(self, block_hash, node=None):
-        if block_hash not in self.blocks:
+        if block_hash not in self.blocks or node in self.forgetful:
             raise RpcError("UNKNOWN_BLOCK", "", "UNKNOWN_BLOCK")
-        return self.blocks[block_hash]
+        return self.blocks[block_hash] + self.high.get(node, 0)
 
-    async def key_nonce(self, account, public_key, node=None):
-        if self.gone:
-            raise RpcError("UNKNOWN_ACCESS_KEY", "", "UNKNOWN_ACCESS_KEY")
-        return self.nonce
+    async def key_at(self, account, public_key, node):
+        block = Block("F", self.height + self.high.get(node, 0))
+        return KeyAt(None if self.gone else self.nonce, block)
 
 
 @pytest.fixture(autouse=True)
@@ -91,9 +92,9 @@ def ledger():
     return found
 
 
-async def end(providers, ledger):
+async def end(providers, ledger, tx_hash="HASH"):
     found = Resolver(providers, ledger, "a.near", KEY.text)
-    return (await found.resolve(ledger.get("HASH"), 0.05)).attempt
+    return (await found.resolve(ledger.get(tx_hash), 0.02)).attempt
 
 
 @pytest.mark.parametrize(
@@ -111,16 +112,37 @@ async def test_it_expires_one_block_after_the_validity_period(ledger, height, st
 
 
 @pytest.mark.parametrize("nonce", [NONCE, NONCE + 1])
+@pytest.mark.parametrize(("height", "forgetful"), [(OLD + 1, ()), (OLD, ("first", "second"))])
 async def test_whom_nobody_can_remember_any_more_stays_unknown_and_says_what_to_configure(
-    ledger, nonce
+    ledger, nonce, height, forgetful
 ):
     assert (await end(Providers(height=OLD, nonce=nonce), ledger)).state is State.DEAD
     ledger.mark("HASH", State.UNKNOWN)
-    asked = Providers(height=OLD + 1, nonce=nonce)
+    asked = Providers(height=height, nonce=nonce, forgetful=forgetful)
     found = await end(asked, ledger)
     assert found.state is State.UNKNOWN
-    assert "set NEAR_ARCHIVAL_URL" in found.detail
-    assert asked.sent == []
+    if not forgetful or nonce > NONCE:  # else nobody can say that it is past its time
+        assert "set NEAR_ARCHIVAL_URL" in found.detail
+        assert asked.sent == []
+
+
+async def test_what_expired_with_its_nonce_unused_needs_nobodys_memory(ledger):
+    asked = Providers(height=OLD + 1, forgetful=("second",))
+    assert (await end(asked, ledger)).state is State.DEAD
+
+
+@pytest.mark.parametrize("high", [-200_000, 200_000])
+async def test_a_provider_that_tells_other_heights_neither_hurries_a_death_nor_hinders_it(
+    ledger, high
+):
+    """Whoever is wrong, now or at the signing: heights are compared within one provider."""
+    new = NewAttempt("pay-2", "m", "a.near", KEY.text, NONCE + 1, "B", SIGNED_AT + high)
+    for tx_hash in ("HASH", ledger.store(new, Signed("OTHER", b"bytes")).tx_hash):
+        for wrong in ({"first": high}, {"second": high}, {"old": high}):
+            for height, state in ((YOUNG, State.UNKNOWN), (YOUNG + 1, State.DEAD)):
+                ledger.mark(tx_hash, State.SENT)
+                asked = Providers(height=height, high=wrong, archival=("old",))
+                assert (await end(asked, ledger, tx_hash)).state is state
 
 
 async def test_an_archival_provider_can_end_what_the_others_have_forgotten(ledger):
@@ -133,11 +155,8 @@ async def test_an_archival_provider_that_knows_it_is_believed_against_all_others
     assert (await end(asked, ledger)).state is State.LANDED
 
 
-@pytest.mark.parametrize("blocks", [{}, {"B": SIGNED_AT + 1}])
-async def test_an_archival_provider_of_another_chain_or_without_memory_is_no_witness(
-    ledger, blocks
-):
-    asked = Providers(height=OLD + 1, nonce=NONCE + 1, archival=("old",), blocks=blocks)
+async def test_an_archival_provider_of_another_chain_or_without_memory_is_no_witness(ledger):
+    asked = Providers(height=OLD, nonce=NONCE + 1, archival=("old",), forgetful=("old",))
     found = await end(asked, ledger)
     assert found.state is State.UNKNOWN
     assert "correct NEAR_ARCHIVAL_URL" in found.detail

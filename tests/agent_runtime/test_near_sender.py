@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import NewAttempt, State, TransactionLedger
-from agent_runtime.near.rpc import Block, RpcError
+from agent_runtime.near.rpc import Block, KeyAt, RpcError
 from agent_runtime.near.sender import Sender
 from agent_runtime.near.transaction import Signed, Transfer
 
@@ -52,14 +52,11 @@ class JustInTime:
             raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
         return OUTCOME
 
-    async def final_block(self, node=None):
-        return Block("B", 101)
-
     async def height_of(self, block_hash, node=None):
         return 100
 
-    async def key_nonce(self, account, public_key, node=None):
-        return 7
+    async def key_at(self, account, public_key, node):
+        return KeyAt(7, Block("B", 101))
 
 
 async def test_a_transaction_that_lands_between_two_questions_is_not_called_dead():

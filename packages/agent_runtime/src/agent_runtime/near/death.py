@@ -1,23 +1,35 @@
 """Proof of death: the only door to a new attempt of something that was signed (rails §2.4).
 
+Nobody is believed alone: two providers or more, and every one that is configured, must say it.
+
 Rules
-- Two or more providers must agree, every one that is configured, and each is asked in this order:
-  first whether it is past the transaction, *then* for its hash. The other way round it could become
-  final between the two questions.
-- A witness must still be able to remember. Nodes forget transactions after some epochs; from then
-  on "unknown" means nothing, and only an archival provider counts, once it has shown that it
-  remembers the very block that the transaction names.
+- A fence that two providers call final is proof by itself: a nonce executes once, it has, and not
+  for us. Such a word cannot be a mistake of a node that is behind or has forgotten.
+- Heights are compared within one provider only. Each is asked itself for the height of the block
+  that the transaction names, by its hash, so that one that tells other heights than the rest, or
+  told a wrong one at the signing, neither hurries a death nor hinders one.
+- A key and the final block at which it was read come in one answer, so from one node. If its final
+  nonce is below ours at a block past the validity period, the transaction has not executed and no
+  longer can: no hash is asked for, and nobody's memory matters.
+- If its nonce was used, by whomever, the hash has to be unknown everywhere, and first is asked
+  whether a provider is past the transaction, *then* for the hash. The other way round it could
+  become final between the two questions.
+- For that a witness must still be able to remember. Nodes forget transactions after some epochs;
+  from then on "unknown" means nothing, and only an archival provider counts, once it has shown that
+  it remembers the very block that the transaction names.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent_runtime.errors import RailError
 from agent_runtime.near import outcome
 from agent_runtime.near.ledger import Attempt
-from agent_runtime.near.rpc import Rpc, RpcError
+from agent_runtime.near.rpc import KeyAt, Rpc, RpcError
 
 LOOK_SECONDS = 3.0
+WITNESSES_MIN = 2
 VALIDITY_BLOCKS = 86_400
 EPOCH_BLOCKS = 43_200
 # A node keeps five epochs unless told otherwise, and never fewer than three; it forgets at the end
@@ -64,11 +76,29 @@ Finding: TypeAlias = Dead | Found | Alive | Undecided
 
 
 @dataclass(frozen=True)
+class _Word:
+    """What one provider says, all of it in its own heights.
+
+    Attributes:
+        key: at its final block.
+        named: height of the block that the transaction names; None if it does not know that block.
+    """
+
+    node: str
+    key: KeyAt
+    named: int | None
+
+
+@dataclass(frozen=True)
 class _Past:
-    """What one provider says: why it could not take the transaction, and its final height."""
+    """Why the transaction cannot execute after a provider's final block.
+
+    Attributes:
+        unused: nor has it executed before, for its nonce was never used.
+    """
 
     proof: str
-    height: int
+    unused: bool = False
 
 
 class Witnesses:
@@ -96,40 +126,90 @@ class Witnesses:
         found = await self._rpc.call(node, "tx", params, seconds or LOOK_SECONDS)
         return outcome.judge(found, attempt.tx_hash)
 
-    async def examine(self, attempt: Attempt, fenced_by: str = "") -> Finding:
+    async def examine(self, attempt: Attempt, fence: Attempt | None = None) -> Finding:
         """Whether a transaction that no provider knows is dead.
 
         Args:
             attempt: open.
-            fenced_by: the hash of its fence, if that is final.
+            fence: its fence, if that ended on the chain.
 
         Raises:
             RailError: a witness did not say what it was asked.
         """
-        nodes, archival = self._rpc.nodes, self._rpc.archival
-        pasts = [await self._past(attempt, node, fenced_by) for node in (*nodes, *archival)]
-        if not all(past.proof for past in pasts):
+        if fence is not None and await self._is_final(fence):
+            return Dead(f"fenced: transaction {fence.tx_hash} took its nonce")
+        words = [await self._ask(attempt, node) for node in self._everyone]
+        heights = [word.named for word in words if word.named is not None]
+        pasts = [_past(attempt, word, max(heights, default=None)) for word in words]
+        known = [past for past in pasts if past is not None]
+        if len(known) < len(words):
             return Alive()
-        if len({*nodes, *archival}) < 2:
+        proof = known[0].proof
+        if len(words) < WITNESSES_MIN:
             return Undecided(
-                f"{pasts[0].proof}; one provider's word ends nothing, add another to NEAR_NODE_URL"
+                f"{proof}; one provider's word ends nothing, add another to NEAR_NODE_URL"
             )
-        height = max(past.height for past in pasts)
-        if height > attempt.block_height + REMEMBERED_BLOCKS and not archival:
-            return Undecided(
-                f"signed at block {attempt.block_height}, now final at {height}: providers may have"
-                " forgotten it, and only an archival one can say; set NEAR_ARCHIVAL_URL"
+        if all(past.unused for past in known):
+            return Dead(proof)
+        if doubt := self._doubt(attempt, words):
+            return Undecided(doubt)
+        return await self._ask_for_hash(attempt, proof)
+
+    @property
+    def _everyone(self) -> tuple[str, ...]:
+        """Each provider once, also one that is listed twice."""
+        return tuple(dict.fromkeys((*self._rpc.nodes, *self._rpc.archival)))
+
+    async def _ask(self, attempt: Attempt, node: str) -> _Word:
+        key = await self._rpc.key_at(self._account, self._public_key, node)
+        try:
+            named = await self._rpc.height_of(attempt.block_hash, node)
+        except RpcError as error:
+            if error.name != "UNKNOWN_BLOCK":
+                raise
+            named = None
+        return _Word(node, key, named)
+
+    async def _is_final(self, fence: Attempt) -> bool:
+        """Whether two providers, at the least, know a transaction of ours as final."""
+        seen = 0
+        for node in self._everyone:
+            try:
+                found = await self.status(fence, node)
+            except RailError:
+                continue  # no witness; the others are asked
+            if isinstance(found, outcome.Landed | outcome.Reverted):
+                seen += self.is_ours(fence, found.report)
+        return seen >= WITNESSES_MIN
+
+    def is_ours(self, attempt: Attempt, report: outcome.Report) -> bool:
+        """Whether an outcome names the signer, the key and the nonce of a stored transaction."""
+        told = (report.signer, report.public_key, report.nonce)
+        return told == (self._account, self._public_key, attempt.nonce)
+
+    def _doubt(self, attempt: Attempt, words: Sequence[_Word]) -> str:
+        """Why "unknown" may mean "forgotten"; empty if it does not."""
+        archival = [word for word in words if word.node in self._rpc.archival]
+        if any(word.named is None for word in archival):
+            return (
+                f"an archival provider does not know block {attempt.block_hash}, which the"
+                " transaction names; correct NEAR_ARCHIVAL_URL"
             )
-        for node in archival:
-            if not await self._remembers(attempt, node):
-                return Undecided(
-                    f"an archival provider does not know block {attempt.block_hash}, which the"
-                    " transaction names; correct NEAR_ARCHIVAL_URL"
-                )
-        return await self._ask_for_hash(attempt, pasts[0].proof)
+        old = [
+            word
+            for word in words
+            if word.named is None or word.key.block.height > word.named + REMEMBERED_BLOCKS
+        ]
+        if archival or not old:
+            return ""
+        return (
+            f"signed at block {attempt.block_hash} ({attempt.block_height}), now final at"
+            f" {old[0].key.block.height}: providers may have forgotten it, and only an archival one"
+            " can say; set NEAR_ARCHIVAL_URL"
+        )
 
     async def _ask_for_hash(self, attempt: Attempt, proof: str) -> Finding:
-        for node in (*self._rpc.nodes, *self._rpc.archival):
+        for node in self._everyone:
             try:
                 return Found(await self.status(attempt, node), node)
             except RpcError as error:
@@ -137,30 +217,26 @@ class Witnesses:
                     raise
         return Dead(proof)
 
-    async def _past(self, attempt: Attempt, node: str, fenced_by: str) -> _Past:
-        height = (await self._rpc.final_block(node)).height
-        if height > attempt.block_height + VALIDITY_BLOCKS:
-            proof = f"expired: signed at {attempt.block_height}, now final at {height}"
-            return _Past(proof, height)
-        try:
-            nonce = await self._rpc.key_nonce(self._account, self._public_key, node)
-        except RpcError as error:
-            if error.name == "UNKNOWN_ACCESS_KEY" and height > attempt.block_height:
-                return _Past("its key was taken off the account", height)
-            raise
-        if nonce > attempt.nonce:
-            return _Past(f"overtaken: the key's final nonce is {nonce}", height)
-        # A final nonce equal to ours proves nothing: our own bytes may be what used it. Unless we
-        # know what did.
-        if nonce == attempt.nonce and fenced_by:
-            return _Past(f"fenced: transaction {fenced_by} took its nonce", height)
-        return _Past("", height)
 
-    async def _remembers(self, attempt: Attempt, node: str) -> bool:
-        """Whether a provider knows the block that the transaction names, at our height."""
-        try:
-            return await self._rpc.height_of(attempt.block_hash, node) == attempt.block_height
-        except RailError as error:
-            if isinstance(error, RpcError) and error.name == "UNKNOWN_BLOCK":
-                return False
-            raise
+def _past(attempt: Attempt, word: _Word, named: int | None) -> _Past | None:
+    """Why it cannot execute any more, as one provider tells; None if it still can.
+
+    Args:
+        attempt: the transaction.
+        word: the provider's.
+        named: height of the block that the transaction names, by those who know it; a provider
+            that has forgotten that block is measured against theirs.
+    """
+    nonce, height = word.key.nonce, word.key.block.height
+    named = named if word.named is None else word.named
+    expired = named is not None and height > named + VALIDITY_BLOCKS
+    age = f"signed at {named}, now final at {height}"
+    if nonce is None:
+        added = named is not None and height > named  # not one that has not seen it added yet
+        return _Past("its key was taken off the account") if added else None
+    if nonce > attempt.nonce:
+        return _Past(f"overtaken: the key's final nonce is {nonce}")
+    if not expired:
+        # A final nonce equal to ours proves nothing: our own bytes may be what used it.
+        return None
+    return _Past(f"expired: {age}", unused=nonce < attempt.nonce)

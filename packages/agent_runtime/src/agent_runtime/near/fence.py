@@ -7,7 +7,8 @@ a day for the bytes to expire while they block their key.
 
 Rules
 - Bytes on disk before they leave, one fence for each transaction, the same bytes every time.
-- A fence that is final is one condition of the proof of death, which still takes every witness.
+- A fence that two providers call final is the proof of death (`death`), whatever became of its
+  receipt: its nonce is used.
 """
 
 import time
@@ -16,7 +17,7 @@ from agent_runtime.errors import RailError
 from agent_runtime.log import logger
 from agent_runtime.near import outcome
 from agent_runtime.near.keys import Key
-from agent_runtime.near.ledger import OPEN, Attempt, NewAttempt, State, TransactionLedger
+from agent_runtime.near.ledger import ON_CHAIN, OPEN, Attempt, NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver, Sight
 from agent_runtime.near.rpc import Block, Rpc
 from agent_runtime.near.transaction import Draft, Transfer, sign
@@ -60,7 +61,7 @@ class Fencer:
             except RailError as error:
                 found = outcome.Open(error.said)
             fence = self._resolver.record(fence, found, self._rpc.nodes[0]).attempt
-        return fence.state is State.LANDED
+        return fence.state in ON_CHAIN
 
     def _store(self, attempt: Attempt, block: Block) -> Attempt:
         draft = Draft(self._account, self._account, attempt.nonce, block.hash, (Transfer(0),))

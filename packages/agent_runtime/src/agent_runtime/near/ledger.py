@@ -29,6 +29,8 @@ class State(StrEnum):
 
 
 OPEN = (State.SIGNED, State.SENT, State.UNKNOWN)
+ON_CHAIN = (State.LANDED, State.REVERTED)
+"""Final in a block: the nonce was used."""
 HEIGHTS_AT_ONCE = 16
 
 SCHEMA = """
@@ -65,7 +67,7 @@ class Attempt:
         nonce: of its key.
         receiver: the account that it acts upon.
         block_hash: the final block that it names.
-        block_height: final height when it was signed.
+        block_height: its height, as one provider told it at the signing: shown, never relied upon.
         raw: the signed bytes.
         state: where it stands.
         detail: why, in words.

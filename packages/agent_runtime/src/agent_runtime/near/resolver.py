@@ -16,7 +16,7 @@ from agent_runtime.log import logger
 from agent_runtime.near import death, outcome
 from agent_runtime.near.death import Witnesses
 from agent_runtime.near.evidence import Evidence, take
-from agent_runtime.near.ledger import OPEN, Attempt, State, TransactionLedger
+from agent_runtime.near.ledger import ON_CHAIN, OPEN, Attempt, State, TransactionLedger
 from agent_runtime.near.rpc import Rpc, RpcError
 
 PAUSE_SECONDS = 0.25
@@ -126,7 +126,9 @@ class Resolver:
         An outcome that names another signer, key or nonce than ours proves nothing of ours.
         """
         match found:
-            case outcome.Landed() | outcome.Reverted() if not self._is_ours(attempt, found.report):
+            case outcome.Landed() | outcome.Reverted() if not self._witnesses.is_ours(
+                attempt, found.report
+            ):
                 return self._still_open(attempt, "the outcome names another signer, key or nonce")
             case outcome.Landed(value, report):
                 text = value.decode("utf-8", "replace")
@@ -135,10 +137,6 @@ class Resolver:
                 return self._final(attempt, State.REVERTED, reason, take(report, node))
             case outcome.Open(reason, included):
                 return self._still_open(attempt, reason, included=included)
-
-    def _is_ours(self, attempt: Attempt, report: outcome.Report) -> bool:
-        told = (report.signer, report.public_key, report.nonce)
-        return told == (self._account, self._public_key, attempt.nonce)
 
     def _still_open(self, attempt: Attempt, reason: str, *, included: bool = False) -> Sight:
         if (attempt.state, attempt.detail) != (State.UNKNOWN, reason):
@@ -171,9 +169,9 @@ class Resolver:
     async def _absent_everywhere(self, attempt: Attempt) -> Sight:
         """No provider knows the hash: end it on proof, else send the same bytes again."""
         fence = self._ledger.fence_of(attempt.tx_hash)
-        fenced_by = fence.tx_hash if fence and fence.state is State.LANDED else ""
+        used = fence if fence is not None and fence.state in ON_CHAIN else None
         try:
-            match await self._witnesses.examine(attempt, fenced_by):
+            match await self._witnesses.examine(attempt, used):
                 case death.Dead(proof):
                     return Sight(self._end(attempt, State.DEAD, proof))
                 case death.Found(found, node):

@@ -25,12 +25,16 @@ class RpcError(RailError):
     Attributes:
         name: the cause, such as `UNKNOWN_TRANSACTION`.
         reason: the inner `InvalidTxError`, such as `InvalidNonce`; empty for other errors.
+        info: what the cause tells beside its name.
     """
 
-    def __init__(self, name: str, reason: str, said: str) -> None:
+    def __init__(
+        self, name: str, reason: str, said: str, info: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__("near", said)
         self.name = name
         self.reason = reason
+        self.info = info or {}
 
 
 _AMBIGUOUS = frozenset(
@@ -52,6 +56,19 @@ class Block:
 
     hash: str
     height: int
+
+
+@dataclass(frozen=True)
+class KeyAt:
+    """An access key at a final block, in one answer, so that one node stands for both.
+
+    Attributes:
+        nonce: the highest that was used; None if the account does not have the key.
+        block: the final block of that node.
+    """
+
+    nonce: int | None
+    block: Block
 
 
 class Rpc:
@@ -163,19 +180,33 @@ class Rpc:
         Raises:
             RailError: the key is not on the account.
         """
-        found = await self.read(
-            "query",
-            {
-                "request_type": "view_access_key",
-                "finality": "final",
-                "account_id": account,
-                "public_key": public_key,
-            },
-            node,
-        )
+        return int((await self._view_key(account, public_key, node))["nonce"])
+
+    async def key_at(self, account: str, public_key: str, node: str) -> KeyAt:
+        """The access key as one provider knows it, and at which final block that is.
+
+        Raises:
+            RailUnknown: it did not answer usably, or did not say at which block.
+        """
+        try:
+            found = await self._view_key(account, public_key, node)
+        except RpcError as error:
+            if error.name != "UNKNOWN_ACCESS_KEY":
+                raise
+            return KeyAt(None, _told_at(error.info))
+        return KeyAt(int(found["nonce"]), _told_at(found))
+
+    async def _view_key(self, account: str, public_key: str, node: str | None) -> dict[str, Any]:
+        params = {
+            "request_type": "view_access_key",
+            "finality": "final",
+            "account_id": account,
+            "public_key": public_key,
+        }
+        found: dict[str, Any] = await self.read("query", params, node)
         if "nonce" not in found:
             raise RailError("near", f"{account} does not have the access key {public_key}")
-        return int(found["nonce"])
+        return found
 
     async def account(self, account: str) -> dict[str, Any]:
         """`view_account` at final; `amount` is in yoctoNEAR."""
@@ -186,18 +217,27 @@ class Rpc:
         return found
 
 
+def _told_at(told: Mapping[str, Any]) -> Block:
+    """The block at which a query was answered."""
+    try:
+        return Block(str(told["block_hash"]), int(told["block_height"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RailUnknown("near", "an access key was told without its block") from error
+
+
 def error_of(error: Any) -> RailError:
     """Translate the error member of a JSON-RPC answer (rails §2.1, error shape)."""
     if not isinstance(error, dict):
         return RailUnknown("near", "an error without a shape")
     cause = error.get("cause")
     name = str(cause.get("name", "")) if isinstance(cause, dict) else ""
+    info = cause.get("info") if isinstance(cause, dict) else None
     kind = name or str(error.get("name", ""))
     reason = _invalid_tx(error.get("data"))
     if kind in _AMBIGUOUS or error.get("name") == "INTERNAL_ERROR" or not kind:
         return RailUnknown("near", kind or "an error without a name")
     said = " ".join(part for part in (kind, reason) if part)
-    return RpcError(kind, reason, said)
+    return RpcError(kind, reason, said, info if isinstance(info, dict) else None)
 
 
 def _invalid_tx(data: Any) -> str:
