@@ -159,6 +159,14 @@ def written(exported):
     return document.encode(exported("unknown", "paid"))
 
 
+def test_a_file_that_is_there_already_is_left_as_it_is(exported, tmp_path):
+    """Also if it came into being after the command looked."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(HandoverRefusal, match="is there already"):
+        export.write(exported("unknown", "paid"), tmp_path / "file")
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["mine"]
+
+
 @given(st.data())
 def test_an_export_with_any_byte_changed_cut_or_added_is_refused(written, data):
     at = data.draw(st.integers(0, len(written) - 1))
@@ -249,6 +257,8 @@ async def test_a_key_fenced_before_its_ledger_was_known_frees_what_that_ledger_c
         about = replace(given_over.about, public_key=name)
         merge.take(here, replace(given_over, about=about), "d", HOME)
     with here:
+        if not imported:
+            here.execute(SIGNED)
         here.execute("UPDATE transactions SET public_key=?", (name,))
     rpc = Rpc(None, ("first", "second"))
     fence = handover_fence.KeyFence(rpc, TransactionLedger(here), bonds, "us.near", own)

@@ -23,6 +23,7 @@ from agent_runtime.handover.bonds import Bonds
 from agent_runtime.handover.errors import HandoverRefusal, HandoverUnknown
 from agent_runtime.handover.fence import KeyFence
 from agent_runtime.handover.tables import make_tables
+from agent_runtime.migrations import migrate
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import TransactionLedger
 from agent_runtime.near.rpc import Rpc
@@ -217,6 +218,7 @@ def _ledger(settings: Settings, *, dry_run: bool) -> Iterator[sqlite3.Connection
                 there.backup(copy)
         if seal.sealed_at(copy) is not None:
             raise StoreSealedError(f"{path} was handed over to another plane; use a new file")
+        migrate(copy)
         copy.execute("PRAGMA foreign_keys=ON")
         make_tables(copy)
         yield copy
