@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from nacl.signing import SigningKey
 
-from agent_runtime.near import death, resolver, sender
+from agent_runtime.near import absence, death, resolver, sender
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver
@@ -46,7 +46,8 @@ OUTCOME = {
 class Providers:
     """Providers at a height and with a nonce; those in `knowing` know the transaction.
 
-    In `told` are members of its outcome that differ, in `high` what a provider adds to heights.
+    What they say of the key is `ahead` blocks old. In `told` are members of its outcome that
+    differ, in `high` what a provider adds to heights.
     """
 
     height: int = SIGNED_AT + 10
@@ -58,6 +59,7 @@ class Providers:
     forgetful: tuple[str, ...] = ()
     high: dict[str, int] = field(default_factory=dict)
     gone: bool = False
+    ahead: int = absence.MARGIN_BLOCKS
     told: dict[str, object] = field(default_factory=dict)
     sent: list[tuple[str, str]] = field(default_factory=list)
 
@@ -68,7 +70,12 @@ class Providers:
             return {**OUTCOME, "transaction": {**OUTCOME["transaction"], **self.told}}
         raise RpcError("UNKNOWN_TRANSACTION", "", "UNKNOWN_TRANSACTION")
 
+    async def final_block(self, node=None):
+        return Block("H", self.height + self.ahead + self.high.get(node, 0))
+
     async def height_of(self, block_hash, node=None):
+        if block_hash == "F":
+            return self.height + self.high.get(node, 0)
         if block_hash not in self.blocks or node in self.forgetful:
             raise RpcError("UNKNOWN_BLOCK", "", "UNKNOWN_BLOCK")
         return self.blocks[block_hash] + self.high.get(node, 0)
@@ -104,6 +111,15 @@ async def end(providers, ledger, tx_hash="HASH"):
 async def test_only_a_higher_final_nonce_overtakes(ledger, nonce, state):
     """Our own nonce, used up, says that our bytes may have used it."""
     assert (await end(Providers(nonce=nonce), ledger)).state is state
+
+
+@pytest.mark.parametrize(("ahead", "state"), [(-1, State.UNKNOWN), (0, State.DEAD)])
+async def test_overtaken_it_is_dead_once_whoever_answers_must_have_seen_by_what(
+    ledger, ahead, state
+):
+    asked = Providers(nonce=NONCE + 1, ahead=absence.MARGIN_BLOCKS + ahead)
+    assert (await end(asked, ledger)).state is state
+    assert asked.sent == []
 
 
 @pytest.mark.parametrize(("height", "state"), [(YOUNG, State.UNKNOWN), (YOUNG + 1, State.DEAD)])

@@ -11,9 +11,8 @@ Rules
 - A key and the final block at which it was read come in one answer, so from one node. If its final
   nonce is below ours at a block past the validity period, the transaction has not executed and no
   longer can: no hash is asked for, and nobody's memory matters.
-- If its nonce was used, by whomever, the hash has to be unknown everywhere, and first is asked
-  whether a provider is past the transaction, *then* for the hash. The other way round it could
-  become final between the two questions.
+- If its nonce was used, by whomever, the hash has to be unknown everywhere, and of every node that
+  may have answered it must be shown that it would know it (`absence` says how).
 - For that a witness must still be able to remember. Nodes forget transactions after some epochs;
   from then on "unknown" means nothing, and only an archival provider counts, once it has shown that
   it remembers the very block that the transaction names.
@@ -25,6 +24,7 @@ from typing import TypeAlias
 
 from agent_runtime.errors import RailError
 from agent_runtime.near import outcome
+from agent_runtime.near.absence import Absence, Found, Unproven
 from agent_runtime.near.ledger import Attempt
 from agent_runtime.near.rpc import KeyAt, Rpc, RpcError
 
@@ -49,21 +49,13 @@ class Dead:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A witness, `node`, knows it after all."""
-
-    outcome: outcome.Outcome
-    node: str
-
-
-@dataclass(frozen=True)
 class Alive:
     """It may still execute: sending the same bytes again makes sense."""
 
 
 @dataclass(frozen=True)
 class Undecided:
-    """It cannot execute any more, and nobody can say whether it did.
+    """It cannot execute any more, and nobody can say, or not yet, whether it did.
 
     Attributes:
         reason: what is missing, and what to configure.
@@ -108,6 +100,7 @@ class Witnesses:
         self._rpc = rpc
         self._account = account
         self._public_key = public_key
+        self._absence = Absence(rpc, self.status)
 
     async def status(
         self, attempt: Attempt, node: str, level: str = "NONE", seconds: float = 0.0
@@ -153,7 +146,13 @@ class Witnesses:
             return Dead(proof)
         if doubt := self._doubt(attempt, words):
             return Undecided(doubt)
-        return await self._ask_for_hash(attempt, proof)
+        match await self._absence.look(attempt, {word.node: word.key.block for word in words}):
+            case Unproven(reason):
+                return Undecided(f"{proof}; {reason}")
+            case Found() as found:
+                return found
+            case None:
+                return Dead(proof)
 
     @property
     def _everyone(self) -> tuple[str, ...]:
@@ -207,15 +206,6 @@ class Witnesses:
             f" {old[0].key.block.height}: providers may have forgotten it, and only an archival one"
             " can say; set NEAR_ARCHIVAL_URL"
         )
-
-    async def _ask_for_hash(self, attempt: Attempt, proof: str) -> Finding:
-        for node in self._everyone:
-            try:
-                return Found(await self.status(attempt, node), node)
-            except RpcError as error:
-                if error.name != "UNKNOWN_TRANSACTION":
-                    raise
-        return Dead(proof)
 
 
 def _past(attempt: Attempt, word: _Word, named: int | None) -> _Past | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from agent_runtime.errors import RailError, RailUnknown
 from agent_runtime.log import logger
 from agent_runtime.near import death, outcome
+from agent_runtime.near.absence import Found
 from agent_runtime.near.death import Witnesses
 from agent_runtime.near.evidence import Evidence, take
 from agent_runtime.near.ledger import ON_CHAIN, OPEN, Attempt, State, TransactionLedger
@@ -174,7 +175,7 @@ class Resolver:
             match await self._witnesses.examine(attempt, used):
                 case death.Dead(proof):
                     return Sight(self._end(attempt, State.DEAD, proof))
-                case death.Found(found, node):
+                case Found(found, node):
                     return self.record(attempt, found, node)
                 case death.Undecided(reason):
                     return self.record(attempt, outcome.Open(reason))

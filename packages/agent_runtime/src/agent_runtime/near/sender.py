@@ -50,6 +50,7 @@ class Sender:
         self._key = key
         self._public_key = key.text
         self._resolver = Resolver(rpc, ledger, account, self._public_key)
+        self._resolvers = {(account, self._public_key): self._resolver}
         self._fencer = Fencer(rpc, ledger, self._resolver, account, key)
         self._lock = asyncio.Lock()
         self._slots = asyncio.Semaphore(FOLLOWED_MAX)
@@ -158,9 +159,11 @@ class Sender:
         return [attempt for attempt in found if attempt.tx_hash not in self._followed]
 
     def _resolver_of(self, account: str, public_key: str) -> Resolver:
-        if (account, public_key) == (self.account, self._public_key):
-            return self._resolver
-        return Resolver(self._rpc, self._ledger, account, public_key)
+        """The one of a key, always the same: what it saw counts until the transaction has ended."""
+        signer = (account, public_key)
+        if signer not in self._resolvers:
+            self._resolvers[signer] = Resolver(self._rpc, self._ledger, account, public_key)
+        return self._resolvers[signer]
 
     async def _clear_the_way(self) -> None:
         for earlier in self._unfollowed():
