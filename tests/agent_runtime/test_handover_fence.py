@@ -103,8 +103,10 @@ async def test_what_was_not_seen_is_remembered_although_the_first_call_ended_in_
     chain = Chain(nonce=7)
     with pytest.raises(HandoverRefusal, match="nonce 7, and this ledger knows it up to 0"):
         await make(chain).fence(OTHER.text, unseen_too=False)
-    with pytest.raises(HandoverUnknown, match="run this again"):
-        await make(chain, State.UNKNOWN).fence(OTHER.text, unseen_too=True)
+    for _ in range(2):  # the second call asks about the first one's bytes, and signs nothing
+        with pytest.raises(HandoverUnknown, match="run this again"):
+            await make(chain, State.UNKNOWN).fence(OTHER.text, unseen_too=True)
+        assert len(chain.sent) == 1
     proof = await make(chain).fence(OTHER.text, unseen_too=False)
     assert (proof["releases"], len(chain.sent)) == (False, 1)
 

@@ -112,6 +112,8 @@ async def take_over(capsys, planes, tmp_path, still_open=1):
     code, told = await command(capsys, planes["hetzner"], "ledger", "export", file)
     assert (code, told["sealed"]) == (0, True), told
     chosen = ["ledger", "import", file, "--digest", told["digest"]]
+    code, other = await command(capsys, planes["phala"], *chosen[:-1], "0" * 64)
+    assert (code, "not the one given" in other["error"]) == (1, True), other
     code, would = await command(capsys, planes["phala"], *chosen, "--dry-run")
     assert (code, there(planes["phala"])) == (0, False), would
     code, did = await command(capsys, planes["phala"], *chosen)
