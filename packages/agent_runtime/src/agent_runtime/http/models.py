@@ -3,7 +3,8 @@
 Members may be added to answers; those here stay (contract §1, §2, §6).
 """
 
-# ruff: noqa: N815 - members have the names that they travel under
+# N815: members have the names that they travel under
+# ruff: noqa: N815
 
 from typing import Annotated, Any, Literal
 
