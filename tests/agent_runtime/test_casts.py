@@ -3,11 +3,13 @@
 import asyncio
 import json
 import re
+import sqlite3
 import time
 import zlib
 
 import pytest
 
+from agent_runtime import checks
 from agent_runtime.rails.neynar import CAST_MAX_BYTES, PARTS_MAX, parts_of
 from agent_runtime.settings import Settings
 from agent_runtime.webhooks import casts as worker
@@ -44,9 +46,12 @@ class Speaker:
             assert time.monotonic() < until, (said, self.open(digest))
             await asyncio.sleep(0.01)
 
-    def open(self, digest):
+    def rows(self, digest):
         db = self.plane.service.db
-        return db.execute("SELECT * FROM casts WHERE hash=? AND state='open'", (digest,)).fetchall()
+        return db.execute("SELECT * FROM casts WHERE hash=?", (digest,)).fetchall()
+
+    def open(self, digest):
+        return [row for row in self.rows(digest) if row[3] == "open"]
 
     async def ask(self, text, **more):
         (answer,) = await self.deliver(text, **more)
@@ -68,8 +73,26 @@ async def test_a_cast_is_answered_under_itself_by_the_bot(speaker, rails_shared)
     text = await speaker.ask("@gitsplits analyze acme/widgets")
     assert text.startswith("📊 Analysis for github.com/acme/widgets")
     assert {cast["author"]["fid"] for cast in bot(rails_shared)} == {BOT_FID}
-    health = (await speaker.plane.client.get("/health")).json()
-    assert health["services"]["farcaster"] == "connected"
+
+
+async def test_the_bot_is_connected_once_the_canary_has_seen_its_signer(
+    rails_shared, speaker, run_plane
+):
+    async def state(plane):
+        return (await plane.client.get("/health")).json()["services"]["farcaster"]
+
+    async with run_plane(rails_shared.environ) as plane:
+        assert await state(plane) == "disconnected"
+        await plane.canary()
+        assert await state(plane) == "connected"
+        for variant in ("unauthorized", "html"):
+            rails_shared.fault({"service": "neynar", "kind": "wrong", "variant": variant})
+            answer = await plane.canary()
+            assert answer.json()["checks"]["farcaster"]["ok"] is False
+            assert answer.json()["ok"] is True  # casts are no part of the contract's verdict
+            assert await state(plane) == "disconnected"
+    assert "expected 'approved'" in checks.farcaster({"status": "revoked", "fid": 7}, "7")
+    assert "speaks for 8" in checks.farcaster({"status": "approved", "fid": 8}, "7")
 
 
 async def test_money_is_planned_and_paid_once_its_author_and_nobody_else_approves(
@@ -126,7 +149,7 @@ async def test_only_what_is_said_to_the_bot_is_taken_and_never_its_own_words(spe
     for event in ({"bot": None}, {"bot": 5}, {"fid": BOT_FID}):
         (answer,) = await speaker.deliver("@gitsplits help", **event)
         assert answer["status"] == 200
-        assert not speaker.open(answer["event_id"])
+        assert not speaker.rows(answer["event_id"])
 
 
 @pytest.mark.parametrize(
@@ -158,16 +181,31 @@ async def test_a_reply_that_may_be_out_is_sent_again_and_appears_once(
     assert sum(cast["parent"] == digest for cast in bot(rails_shared)) == 1
 
 
-async def test_a_reply_that_neynar_refuses_is_given_up_and_said_in_health(speaker, rails_shared):
+async def test_a_reply_that_neynar_refuses_is_given_up(speaker, rails_shared):
     rails_shared.fault({"service": "neynar", "kind": "wrong", "variant": "unauthorized"})
     digest = (await speaker.deliver("@gitsplits help"))[0]["event_id"]
     until = time.monotonic() + SECONDS
     while speaker.open(digest):
         assert time.monotonic() < until
         await asyncio.sleep(0.01)
-    health = (await speaker.plane.client.get("/health")).json()
-    assert health["services"]["farcaster"] == "disconnected"
     assert not [cast for cast in bot(rails_shared) if cast["parent"] == digest]
+
+
+async def test_what_was_done_and_not_noted_is_not_done_again(speaker, monkeypatch):
+    """As after a crash between the deed and its note: the hash is the key of both attempts."""
+    book, failed = speaker.plane.service.hooks.casts._book, []
+    real = book.answered
+
+    def answered(digest, answer):
+        if not failed:
+            failed.append(answer)
+            raise sqlite3.OperationalError("disk I/O error")
+        real(digest, answer)
+
+    monkeypatch.setattr(book, "answered", answered)
+    monkeypatch.setattr(worker, "BACK_OFF_SECONDS", 0.0)
+    text = await speaker.ask("@gitsplits pay 1 USDC to acme/widgets")
+    assert re.findall("plan-[0-9a-f]{10}", text) == re.findall("plan-[0-9a-f]{10}", failed[0])
 
 
 async def test_what_a_process_left_is_answered_by_the_next_once(rails_shared, run_plane):

@@ -218,7 +218,7 @@ async def test_the_canary_is_told_in_its_form(plane_of_module):
     assert ran.status_code == 200, ran.text
     body = ran.json()
     assert set(body) == {"at", "ok", "checks"}
-    assert set(body["checks"]) == {"github", "near", "pingpay", "hotpay", "eigenai"}
+    assert set(body["checks"]) - {"farcaster"} == {"github", "near", "pingpay", "hotpay", "eigenai"}
     assert all(len(check.get("details") or "") <= 180 for check in body["checks"].values())
     shown = (await plane_of_module.client.get("/canary")).json()
     assert shown["result"] == body

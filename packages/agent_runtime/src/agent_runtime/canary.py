@@ -88,6 +88,8 @@ class Canary:
             "hotpay": self._hotpay,
             "eigenai": self._eigenai,
         }
+        if self.settings.casts_answered:
+            services["farcaster"] = self._farcaster
         results = await asyncio.gather(*(_check(probe) for probe in services.values()))
         found = dict(zip(services, results, strict=True))
         result = {"at": at, "ok": verdict(found), "checks": found}
@@ -143,6 +145,11 @@ class Canary:
             return "not configured", None
         found = await self.probes.eigenai.grant()
         return checks.eigenai(found), found
+
+    async def _farcaster(self) -> tuple[str, Any]:
+        found = await self.probes.neynar.signer()
+        short = {name: found.get(name) for name in ("status", "fid")}  # the rest may hold the uuid
+        return checks.farcaster(found, self.settings.bot_fid), short
 
     def _append(self, result: dict[str, Any]) -> None:
         """Keep a result for the audit; a log that cannot be written must not hide the result."""

@@ -78,6 +78,17 @@ def hotpay(found: Any) -> str:
     return "" if isinstance(found.get("payments"), list) else "the answer holds no payments list"
 
 
+def farcaster(found: Any, fid: str) -> str:
+    """Judge the bot's signer: approved, and the bot's own."""
+    fault = refused(found)
+    if fault:
+        return fault
+    if found.get("status") != "approved":
+        return f"the signer is {found.get('status')!r}, expected 'approved'"
+    seen = found.get("fid")
+    return "" if str(seen) == fid else f"the signer speaks for {seen!r}, FARCASTER_BOT_FID is {fid}"
+
+
 def eigenai(found: Any) -> str:
     """Judge a grant: it must exist and hold more than a reserve."""
     fault = refused(found)

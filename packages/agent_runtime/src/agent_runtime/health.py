@@ -83,7 +83,7 @@ class Health:
 
     async def services(self) -> dict[str, str]:
         """What is configured and was found well by a canary that still counts."""
-        services = {"farcaster": self.canary.probes.neynar.state}
+        services = {"farcaster": self._farcaster()}
         for name, is_set in self._configured().items():
             well = is_set and self.canary.well(name)
             services[name] = "available" if well else "unavailable"
@@ -130,6 +130,12 @@ class Health:
             "ageSeconds": None if age is None else int(age),
             "fresh": self.canary.fresh,
         }
+
+    def _farcaster(self) -> str:
+        """The contract's three words; what nobody has seen to work is not connected."""
+        if not self.settings.casts_answered:
+            return "disabled"
+        return "connected" if self.canary.well("farcaster") else "disconnected"
 
     def _configured(self) -> dict[str, bool]:
         settings = self.settings

@@ -5,6 +5,7 @@ sent again when nobody said whether it arrived.
 """
 
 import hashlib
+from typing import Any
 
 from agent_runtime import wire
 from agent_runtime.connections import Connections
@@ -12,29 +13,39 @@ from agent_runtime.errors import RailUnknown
 from agent_runtime.settings import Settings
 
 REPLY_SECONDS = 10.0
+SIGNER_SECONDS = 5.0
 CAST_MAX_BYTES = 1_024
 PARTS_MAX = 5
 CUT = "…"
 
 
 class Neynar:
-    """The bot's way to speak.
-
-    Attributes:
-        state: `connected` once the newest call was answered well, as `/health` says it.
-    """
+    """The bot's way to speak."""
 
     def __init__(self, client: Connections, settings: Settings) -> None:
         self._client = client
         self._settings = settings
-        self._well = False
 
-    @property
-    def state(self) -> str:
-        """`disabled`, `disconnected` (also before the first reply) or `connected`."""
-        if not self._settings.casts_answered:
-            return "disabled"
-        return "connected" if self._well else "disconnected"
+    async def signer(self) -> dict[str, Any]:
+        """What Neynar says of the bot's signer.
+
+        Raises:
+            RailError: Neynar refused.
+            RailUnknown: it gave no usable answer.
+        """
+        answer = await wire.ask(
+            self._client,
+            "farcaster",
+            "GET",
+            self._settings.neynar_base + "/v2/farcaster/signer",
+            deadline_seconds=SIGNER_SECONDS,
+            headers={"x-api-key": self._settings.neynar_key},
+            params={"signer_uuid": self._settings.neynar_signer},
+        )
+        found = answer.expect(200).json()
+        if not isinstance(found, dict):
+            raise RailUnknown("farcaster", "a signer that is no record")
+        return found
 
     async def reply(self, text: str, parent: str, number: int) -> str:
         """Publish one part of a reply under a cast; its own hash.
@@ -43,7 +54,6 @@ class Neynar:
             RailError: Neynar refused.
             RailUnknown: nobody said whether it is out; ask again with the same arguments.
         """
-        self._well = False
         answer = await wire.ask(
             self._client,
             "farcaster",
@@ -64,7 +74,6 @@ class Neynar:
         cast = found.get("cast") if isinstance(found, dict) and found.get("success") else None
         if not isinstance(cast, dict) or not isinstance(cast.get("hash"), str):
             raise RailUnknown("farcaster", "a published cast without a hash")
-        self._well = True
         return str(cast["hash"])
 
 
