@@ -27,7 +27,8 @@ PAY_REPOS: Final = ",".join(f"demo/pay-{n}" for n in range(1, 9))
 """Where clients pay; the live intents use a repository of their own."""
 
 MARKED: Final = (
-    "EIGENAI_API_BASE", "GITHUB_API_BASE", "HOT_PAY_API_BASE", "NEAR_NODE_URL", "PING_PAY_API_BASE",
+    "EIGENAI_API_BASE", "GITHUB_API_BASE", "HOT_PAY_API_BASE", "NEAR_NODE_URL", "NEYNAR_API_BASE",
+    "PING_PAY_API_BASE",
 )  # fmt: skip
 """Addresses by which the rails tell the planes apart; all else is the same on both."""
 
