@@ -68,17 +68,23 @@ def moved(rails):
 
 
 @pytest.fixture(autouse=True)
-def deadlines(monkeypatch):
-    monkeypatch.setattr(sender, "SEND_SECONDS", 0.1)
-    monkeypatch.setattr(sender, "RESOLVE_SECONDS", 0.1)
-    monkeypatch.setattr(sender, "CLEAR_SECONDS", 0.2)
-    monkeypatch.setattr(death, "LOOK_SECONDS", 0.2)
+def be_patient(monkeypatch):
+    """What will not come is not waited for; after calling this, what will come is."""
+
+    def wait(send, resolve, clear):
+        monkeypatch.setattr(sender, "SEND_SECONDS", send)
+        monkeypatch.setattr(sender, "RESOLVE_SECONDS", resolve)
+        monkeypatch.setattr(sender, "CLEAR_SECONDS", clear)
+
+    wait(0.1, 0.1, 0.2)
+    monkeypatch.setattr(death, "LOOK_SECONDS", 0.5)
     monkeypatch.setattr(resolver, "PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(handover_fence, "PAUSE_SECONDS", 0.02)
     real = Provider.wait_for
     monkeypatch.setattr(
         Provider, "wait_for", lambda self, name, level, most: real(self, name, level, 0.1)
     )
+    return lambda: wait(10.0, 10.0, 10.0)
 
 
 async def pay_into_the_unknown(rails, run_plane, environ, variant, *more):
@@ -131,7 +137,7 @@ async def settled(plane):
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_landed_unseen_is_found_paid_by_the_new_plane_which_signs_nothing(
-    planes, rails_shared, run_plane, tmp_path, capsys
+    planes, rails_shared, run_plane, tmp_path, capsys, be_patient
 ):
     rails, before = rails_shared, moved(rails_shared)
     payment_id = await pay_into_the_unknown(
@@ -139,6 +145,7 @@ async def test_what_landed_unseen_is_found_paid_by_the_new_plane_which_signs_not
     )
     await take_over(capsys, planes, tmp_path)
     rails.heal()
+    be_patient()
     sent = len(rails.transactions())
     async with run_plane(planes["phala"]) as new:
         text = await new.say(PAY, key="key-accept_then_timeout")
@@ -210,7 +217,7 @@ async def test_beside_a_running_server_only_a_snapshot_is_made_and_nothing_takes
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_the_old_plane_lost_is_paid_once_by_the_new_one_after_the_fence(
-    planes, rails_shared, run_plane, tmp_path, capsys
+    planes, rails_shared, run_plane, tmp_path, capsys, be_patient
 ):
     rails, before = rails_shared, moved(rails_shared)
     payment_id = await pay_into_the_unknown(rails, run_plane, planes["hetzner"], "silent_drop")
@@ -234,6 +241,7 @@ async def test_what_the_old_plane_lost_is_paid_once_by_the_new_one_after_the_fen
     code, did = await command(capsys, planes["phala"], *fence, "--yes")
     assert (code, "not known to be final" in did["error"]) == (1, True), did
     rails.fault({**LOST, "variant": "silent_drop"})
+    be_patient()
     code, did = await command(capsys, planes["phala"], *fence, "--yes")
     assert (code, did["did"], did["releases"]) == (0, "fenced", True), did
     assert did["evidence"]["report"]["tx_hash"] == did["tx_hash"]
