@@ -18,21 +18,23 @@ from agent_runtime.main import main
 
 SHORT = {
     "http.app": {"RECONCILE_SECONDS": 0.3},
-    "intents.pay": {"AGAIN_SECONDS": 1.5},
+    "intents.pay": {"AGAIN_SECONDS": 0.8},
+    "near.absence": {"MARGIN_BLOCKS": 30},
     "near.death": {"LOOK_SECONDS": 0.2},
-    "near.fence": {"FENCE_AFTER_SECONDS": 0.8, "FENCE_SECONDS": 0.4},
+    "near.fence": {"FENCE_AFTER_SECONDS": 0.5, "FENCE_SECONDS": 0.4},
     "near.resolver": {"PAUSE_SECONDS": 0.03},
     "near.rpc": {"READ_SECONDS": 0.3},
     "near.sender": {
         "SEND_SECONDS": 0.25,
-        "RESOLVE_SECONDS": 0.3,
+        "RESOLVE_SECONDS": 0.6,
         "LOCK_SECONDS": 3.0,
-        "CLEAR_SECONDS": 0.3,
+        "CLEAR_SECONDS": 0.6,
         "BLOCK_FRESH_SECONDS": 0.5,
-        "SETTLE_SECONDS": 1.0,
+        "SETTLE_SECONDS": 1.5,
     },
 }
-"""Nothing but durations: what is done within them is the program's own."""
+"""Nothing but durations, one of them in blocks (more than a node of the weather is behind): what is
+done within them is the program's own."""
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "COMMIT")
 

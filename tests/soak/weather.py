@@ -5,9 +5,10 @@ nothing can be proven to anybody whose every witness lies.
 """
 
 import asyncio
+from collections import Counter
 
 from sandbox.faults import Rule
-from sandbox.near.view import View
+from sandbox.near.view import Balanced, View
 
 SPELL_SECONDS = 0.12
 SENDS = (
@@ -27,6 +28,10 @@ SENDS = (
 )
 LOOKS = ({"kind": "status"}, {"kind": "torn"}, {"kind": "reset"}, {"kind": "hang"})
 EXPIRY = 86_401
+CALM = 0.55
+KINDS = ("plain", "plain", "lags", "wrong", "mixed")
+LAG, HIGH = 12, 200_000
+"""Blocks that a node is behind at the most, and what a wrong one adds to heights."""
 
 
 class Weather:
@@ -34,6 +39,7 @@ class Weather:
 
     def __init__(self, world, draw):
         self._world, self._draw = world, draw
+        self.kinds = Counter()
         self.spells = self.reorgs = self.vanished = self.expiries = 0
 
     async def blow(self):
@@ -48,7 +54,7 @@ class Weather:
     def _spell(self):
         draw, self.spells = self._draw, self.spells + 1
         kind = draw.random()
-        self._world.faults.replace([] if kind < 0.4 else self._rules())
+        self._world.faults.replace([] if kind < CALM else self._rules())
         self._world.chain.views = self._views()
         if draw.random() < 0.35:
             back = draw.choice((0, 1, 3, 6, None))
@@ -82,13 +88,25 @@ class Weather:
         )
 
     def _views(self):
-        """One of the two ordinary providers lags or tells other heights; none is an archive."""
+        """Each ordinary provider is odd in its own way for a spell; the archive at most lags."""
         draw = self._draw
-        views = {name: {"forgets_after": 130_000} for name in "ab"}
-        odd = views[draw.choice("ab")]
-        match draw.randrange(3):
-            case 0:
-                odd["lag"] = draw.randint(1, 12)
-            case 1:
-                views["keep"] = {"lag": draw.randint(1, 12)}
-        return {name: View(**view) for name, view in views.items()}
+        views = {name: self._view(draw.choice(KINDS)) for name in "ab"}
+        if draw.random() < 0.3:
+            views["keep"] = View(lag=draw.randint(1, LAG))
+        return views
+
+    def _view(self, kind):
+        """A provider that is no archive: as it should be, behind, wrong, or a mixture."""
+        draw = self._draw
+        plain = {"forgets_after": 130_000}
+        self.kinds[kind] += 1
+        match kind:
+            case "lags":
+                return View(**plain, lag=draw.randint(1, LAG))
+            case "wrong":
+                return View(**plain, height_offset=draw.choice((-HIGH, HIGH)))
+            case "mixed":
+                nodes = (View(**plain), View(**plain, lag=draw.randint(1, LAG)))
+                order = draw.choice(("drawn", "round"))
+                return Balanced(nodes=nodes, order=order, seed=draw.getrandbits(32))
+        return View(**plain)
