@@ -38,7 +38,7 @@ async def test_a_canary_counts_for_two_intervals(seen, monkeypatch):
     (reason,) = await reasons(seen)
     assert reason.endswith("too old to count")
     services = (await seen.client.get("/health")).json()["services"]
-    assert set(services.values()) == {"unavailable", "disabled", "mock"}
+    assert set(services.values()) == {"unavailable", "disconnected", "mock"}
 
 
 async def test_what_an_earlier_process_found_is_shown_and_proves_nothing(
