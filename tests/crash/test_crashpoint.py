@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from attestation.world import policy_text, root
 from conductor.theatre import CUTOVER, Theatre
 from cutover import crashpoint as module
 from cutover.crashpoint import (
@@ -190,8 +191,12 @@ def test_a_gateway_towards_other_machines_is_not_armed(tmp_path):
 def test_a_conductor_of_a_real_run_is_not_armed(tmp_path):
     """Exit 2; not even the journal is made."""
     with Theatre(tmp_path) as world:
-        world.write_config({name: f"http://127.0.0.1:{n}" for n, name in enumerate(
-            ("hetzner", "phala"), 1)})  # fmt: skip
+        tee = tmp_path / "tee"
+        tee.mkdir()
+        (tee / "policy.toml").write_text(policy_text())
+        (tee / "root.der").write_bytes(root())
+        (tee / "pccs.json").write_text('{"url": "http://127.0.0.1:3"}')
+        world.write_config({"hetzner": "http://127.0.0.1:1", "phala": "https://127.0.0.1:2"})
         world.config.write_text(world.config.read_text() + "[live]\n")
         world.runbook.write_text((SOURCE.parents[3] / "runbooks" / "phased.toml").read_text())
         ended = subprocess.run(

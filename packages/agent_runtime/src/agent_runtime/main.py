@@ -120,8 +120,7 @@ def main() -> None:
     """Carry out the command that is named; without one, or with `serve`, run until told to stop."""
     configure()
     if sys.argv[1:] not in ([], ["serve"]):
-        # Imported here: what serves needs none of it.
-        from agent_runtime.command import run  # noqa: PLC0415
+        from agent_runtime.command import run  # noqa: PLC0415 - what serves needs none of it
 
         sys.exit(run(sys.argv[1:], os.environ))
     try:
