@@ -15,8 +15,8 @@ from cutover.simulator.kernel.network import Network
 from cutover.simulator.world.plane import Plane
 
 UP_TO_DATE: Final = "UpToDate"
-COLLATERAL_MS: Final = 8_000
-"""How long fetched collateral is good for without its source."""
+COLLATERAL_LOOKS: Final = 4
+"""For so many looks fetched collateral is good without its source."""
 
 MARKS: Final = ("TEST ROOT",)
 """What stands beside every played verdict."""
@@ -29,6 +29,7 @@ class SimulatedTee:
         network: between the conductor and the plane.
         plane: that is asked.
         now_ms: simulated time.
+        every_ms: pause between two looks of the runbook.
 
     Attributes:
         tcb: the vendor's word about the machine.
@@ -37,14 +38,17 @@ class SimulatedTee:
         collateral: whether its source answers.
     """
 
-    def __init__(self, network: Network, plane: Plane, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, network: Network, plane: Plane, now_ms: Callable[[], int], every_ms: int
+    ) -> None:
         self._network = network
         self._plane = plane
         self._now_ms = now_ms
         self.tcb = UP_TO_DATE
         self.guest = "quote"
         self.collateral = True
-        self._fetched_ms = -COLLATERAL_MS
+        self._good_ms = COLLATERAL_LOOKS * every_ms
+        self._fetched_ms = -self._good_ms
 
     async def look(self, deadline_ms: int, purpose: str = "monitor") -> Attestation:  # noqa: ARG002 - a played verdict needs no nonce
         """One verdict, within the deadline."""
@@ -69,7 +73,7 @@ class SimulatedTee:
             return self._verdict(Verdict.INVALID, identity, f"the quote is wrong: {self.guest}")
         if self.collateral:
             self._fetched_ms = self._now_ms()
-        elif self._now_ms() - self._fetched_ms > COLLATERAL_MS:
+        elif self._now_ms() - self._fetched_ms > self._good_ms:
             return self._verdict(Verdict.UNVERIFIABLE, identity, "no collateral young enough")
         if self.tcb != UP_TO_DATE:
             return self._verdict(Verdict.DEGRADED, identity, f"TCB status {self.tcb}")
@@ -85,5 +89,5 @@ class SimulatedTee:
             reasons=(reason,),
             marks=MARKS,
             tls_spki=self._plane.spki() if holds else "",
-            lasts_ms=self._fetched_ms + COLLATERAL_MS - self._now_ms() if holds else None,
+            lasts_ms=self._fetched_ms + self._good_ms - self._now_ms() if holds else None,
         )

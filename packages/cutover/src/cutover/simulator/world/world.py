@@ -123,7 +123,9 @@ class World:
         self.planes = {name: self._plane(name) for name in runbook.planes}
         candidate = self.planes[runbook.candidate]
         self.network.keys[candidate.name] = candidate.spki
-        self.tee = SimulatedTee(self.network, candidate, loop.now_ms)
+        self.tee = SimulatedTee(
+            self.network, candidate, loop.now_ms, runbook.timing.attestation_every_ms
+        )
         self.disk = Disk(folder, self.chance("disk"))
         site = Site(runbook, self.disk, self._outside, self._opened, self._recorded, self.say)
         self.conductors = [ConductorProcess(site, name) for name in CONDUCTORS]
