@@ -157,7 +157,14 @@ class Healthy:
     def _attested(self) -> Iterator[Stamped]:
         evidence = self.runbook.attestation_gate().money_evidence
         yield from self._seen(
-            Attestation(self.runbook.candidate, Verdict.VERIFIED, evidence, "compose-1", ("quote",))
+            Attestation(
+                self.runbook.candidate,
+                Verdict.VERIFIED,
+                evidence,
+                "compose-1",
+                ("quote",),
+                tls_spki="ab" * 32,
+            )
         )
 
     def _reports(self, requests: int | None = None) -> Iterator[Stamped]:

@@ -87,7 +87,9 @@ def canary(ok=True):
 
 
 def verdict(kind=Verdict.VERIFIED):
-    return Attestation("phala", kind, Evidence.VERIFIED, "build-1", ("said so",))
+    return Attestation(
+        "phala", kind, Evidence.VERIFIED, "build-1", ("said so",), tls_spki="ab" * 32
+    )
 
 
 def report(node="node-1", boot="b1", term=1, generation=1, **more):

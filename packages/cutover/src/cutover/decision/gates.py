@@ -137,6 +137,9 @@ def _attestation(
     seen = f"{view.verdict} on {view.verdict_evidence} evidence"
     text = f"{seen} ({needed} is asked for){_because(view.verdict_reasons)}"
     good = acceptable(view.verdict, view.verdict_evidence, needed)
+    if good and gate.proves and not view.tls_spki:
+        text = f"{seen}, but no TLS key has proved itself: nothing could be sent to it"
+        return GateFinding("attestation", GateState.CLOSED, text, (view.verdict_seq,))
     state = GateState.OPEN if good else GateState.CLOSED
     return GateFinding("attestation", state, text, (view.verdict_seq,))
 

@@ -184,14 +184,14 @@ def attestation(
 ) -> None:
     """The verdict from now on, seen at once; `silent` for none.
 
-    `key` names the TLS key that the candidate has, `mark` what stands beside the verdict, `lasts`
-    its own deadline.
+    `key` names the TLS key that the candidate has (`none`: it has none), `mark` what stands beside
+    the verdict, `lasts` its own deadline.
     """
     world = scene.world
     world.proof = Proof(
         evidence or world.proof.evidence,
         identity or world.proof.identity,
-        key or world.proof.key,
+        "" if key == "none" else key or world.proof.key,
         (mark,) if mark else (),
         lasts.ms if lasts else None,
     )
