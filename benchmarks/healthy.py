@@ -144,6 +144,7 @@ class Healthy:
         identity = self._course.run.plane(self.runbook.candidate).identity
         facts: list[Fact] = [PreconditionSeen(check, True, said) for check in want.preconditions]
         facts += [PostCheckSeen(name, True, said, {}, True) for name in want.post_checks]
+        facts += [self._verdict()] if want.attestation else []
         if want.live is not None:
             facts.append(
                 LiveIntent(self.runbook.candidate, want.live, True, said, {}, identity, True)
@@ -155,17 +156,14 @@ class Healthy:
         yield from self._seen(CanaryRound(True, verdicts))
 
     def _attested(self) -> Iterator[Stamped]:
-        evidence = self.runbook.attestation_gate().money_evidence
-        yield from self._seen(
-            Attestation(
-                self.runbook.candidate,
-                Verdict.VERIFIED,
-                evidence,
-                "compose-1",
-                ("quote",),
-                tls_spki="ab" * 32,
-            )
-        )
+        yield from self._seen(self._verdict())
+
+    def _verdict(self) -> Attestation:
+        evidence, key = self.runbook.attestation_gate().money_evidence, "ab" * 32
+        return Attestation(
+            self.runbook.candidate, Verdict.VERIFIED, evidence, "compose-1", ("quote",),
+            tls_spki=key,
+        )  # fmt: skip
 
     def _reports(self, requests: int | None = None) -> Iterator[Stamped]:
         table = table_for(self.runbook, self._course.run)
