@@ -28,14 +28,13 @@ setup: $(READY) ## make .venv with everything that is pinned
 demo: $(READY) ## move live traffic from hetzner to phala on this machine, by the runbook
 	$(BIN)/cutover demo $(ARGS)
 
-# many tests wait for sockets and for time to pass: two for each processor keep it busy
+# most tests wait for sockets and for time to pass: two side by side keep a processor busy
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 # a browser is got beside the tests that need none; the others wait for it
 test: $(READY) ## run the tests
 	$(if $(ARGS),,$(BIN)/python tests/browser/finder.py &) \
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak and not demo" $(ARGS)
-	$(BIN)/python -m pytest -n 2 -m "demo and not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak" $(ARGS)
 
 check: $(READY) ## lint, types, import rules
 	$(BIN)/ruff check .
