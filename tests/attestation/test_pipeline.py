@@ -256,7 +256,7 @@ def test_a_plane_that_hands_over_nothing_is_missing():
 
 
 BAD_COMPOSE = {
-    "unpinned_image": compose_text("docker.io/library/busybox:latest"),
+    "unpinned_image": compose_text("registry.example/busybox:latest"),
     "unknown_script": compose_text(pre_launch_script="id"),
     "unexpected_env": compose_text(allowed_envs=["SECRET"]),
     "unexpected_service": compose_text(

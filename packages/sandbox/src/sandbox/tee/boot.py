@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.tee.events import RUNTIME, Event, Style
 
-_PINNED: Final = "ghcr.io/example/agent@sha256:" + hashlib.sha256(b"agent image").hexdigest()
+_PINNED: Final = "registry.example/agent@sha256:" + hashlib.sha256(b"agent image").hexdigest()
 _SERVICES: Final = (
     f"services:\n  agent:\n    image: {_PINNED}\n    restart: always\n"
     "    ports:\n      - 8443:8443\n"

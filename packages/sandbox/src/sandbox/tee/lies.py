@@ -13,7 +13,7 @@ from sandbox.tee.forgery import QUOTE_FORGERIES, Forge
 from sandbox.tee.machine import Evidence, Machine
 
 Lie = Callable[[Machine, bytes], Evidence]
-_OTHER_COMPOSE: Final = compose_text("docker.io/library/busybox:latest", pre_launch_script="id")
+_OTHER_COMPOSE: Final = compose_text("registry.example/busybox:latest", pre_launch_script="id")
 _OTHER_HASH: Final = "5a" * 32
 
 
