@@ -34,7 +34,7 @@ WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 # a browser is got beside the tests that need none; the others wait for it
 test: $(READY) ## run the tests
 	$(if $(ARGS),,$(BIN)/python tests/browser/finder.py &) \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak" $(ARGS)
 
 check: $(READY) ## lint, types, import rules
 	$(BIN)/ruff check .
