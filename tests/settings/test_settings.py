@@ -2,9 +2,10 @@
 
 import pytest
 
+from cutover.attestation import services
 from cutover.errors import ConfigurationError
 from cutover.runbook.intent import Intent
-from cutover.settings import FILE_BYTES_MAX, PCCS_DEFAULT, load_settings
+from cutover.settings import FILE_BYTES_MAX, load_settings
 
 GOOD = """\
 [conductor]
@@ -217,7 +218,7 @@ def test_attestation_has_defaults_and_paths_from_the_file(tmp_path):
     assert load(tmp_path).attestation is None
     asked = load(tmp_path, ATTESTATION).attestation
     assert asked.policy == tmp_path / "phala.toml"
-    assert asked.pccs == PCCS_DEFAULT
+    assert asked.pccs == services.DEFAULT
     assert asked.unsafe_test_root is None
     rooted = load(tmp_path, ATTESTATION + 'unsafe_test_root = "root.der"\n').attestation
     assert rooted.unsafe_test_root == tmp_path / "root.der"

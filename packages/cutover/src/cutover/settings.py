@@ -26,6 +26,7 @@ from pydantic import (
     field_validator,
 )
 
+from cutover.attestation import services
 from cutover.errors import ConfigurationError
 from cutover.evidence.wire import NODE_PATTERN
 from cutover.runbook.finding import Loc
@@ -33,8 +34,6 @@ from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.lines import key_lines, line_of
 
 FILE_BYTES_MAX: Final = 256 * 1024
-PCCS_DEFAULT: Final = ("https://pccs.phala.network", "https://api.trustedservices.intel.com")
-"""Phala's copy, then Intel's own service."""
 
 
 def _http_url(value: str) -> str:
@@ -200,7 +199,7 @@ class AttestationSettings(_Table):
     """
 
     policy: Path
-    pccs: tuple[Url, ...] = Field(default=PCCS_DEFAULT, min_length=1, max_length=8)
+    pccs: tuple[Url, ...] = Field(default=services.DEFAULT, min_length=1, max_length=8)
     refresh_seconds: int = Field(default=21_600, ge=1, le=86_400)
     unsafe_test_root: Path | None = None
 

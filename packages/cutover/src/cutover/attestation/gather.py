@@ -13,11 +13,11 @@ from cutover.attestation.fetch import NoAnswerError, fetch_evidence
 from cutover.attestation.folder import Recorded, write_folder
 from cutover.attestation.pccs import Endpoint
 from cutover.attestation.quote import parse_quote
+from cutover.attestation.services import INTEL
 from cutover.attestation.statement import NONCE_SIZE
 from cutover.attestation.strict import MalformedError
 from cutover.clock import Clock
 
-INTEL: Final = "https://api.trustedservices.intel.com"
 _INTEL_ROOT_CRL: Final = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
 

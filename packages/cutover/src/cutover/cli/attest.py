@@ -3,10 +3,11 @@
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
+from cutover.attestation import services
 from cutover.cli.options import Actor, Json, Why
 from cutover.cli.output import fail, say, show_json
 
@@ -14,7 +15,6 @@ attest = typer.Typer(
     help="Fetch a plane's attestation, verify it offline, explain it, draft a policy.",
     no_args_is_help=True,
 )
-PCCS_DEFAULT: Final = "https://pccs.phala.network"
 VERIFIED, DEGRADED, NOT_VERIFIED = 0, 3, 4
 
 QuoteFile = Annotated[Path | None, typer.Option("--quote", help="The quote, raw or hex.")]
@@ -116,7 +116,7 @@ def fetch(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     pccs: Annotated[
         list[str], typer.Option("--pccs", help="Collateral service; may be given several times.")
-    ] = [PCCS_DEFAULT],  # noqa: B006 - typer copies it
+    ] = list(services.DEFAULT),  # noqa: B006 - typer copies it
     root: RootFile = None,
     deadline: Annotated[int, typer.Option("--deadline", help="Seconds.", min=1, max=600)] = 30,
     json: Json = False,
