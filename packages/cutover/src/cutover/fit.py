@@ -88,6 +88,6 @@ def _rehearsal(runbook: Runbook, settings: Settings) -> None:
     ]
     if runbook.rehearsal and away:
         raise ConfigurationError(
-            f"the runbook is a rehearsal and believes what planes say of themselves; "
+            f"the runbook is a rehearsal, which lets through what production refuses; "
             f"{', '.join(away)} are not on loopback: use a runbook without `rehearsal`"
         )

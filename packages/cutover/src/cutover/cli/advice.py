@@ -21,7 +21,7 @@ class Advice:
 def advice(runbook: Runbook, settings: Settings) -> list[Advice]:
     """Everything that a run would wait for, known before it starts.
 
-    A rehearsal needs none of it: it believes what planes on loopback say of themselves.
+    A rehearsal, on loopback, waits for none of it.
     """
     if runbook.rehearsal:
         return []
