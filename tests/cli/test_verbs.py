@@ -128,7 +128,7 @@ def test_a_bad_runbook_is_named_by_file_and_line(cutover, place):
 
 
 def test_a_rehearsal_off_loopback_is_refused(cutover, place):
-    """It believes what planes say of themselves."""
+    """It goes on without what production waits for."""
     (place / "cutover.toml").write_text(CONFIG.replace("http://127.0.0.1:2", "https://x.example"))
     said = cutover("run", "demo.toml", cwd=place)
     assert said.code == 2
