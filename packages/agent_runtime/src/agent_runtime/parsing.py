@@ -19,6 +19,7 @@ _HOST = re.compile(r"(?=.{1,253}\Z)(?:\*\.)?[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})
 _PURPOSE = re.compile(r"(?!none\Z)[a-z0-9-]{1,32}")
 _HEADER = re.compile(r" *[\x21-\x7e][\x20-\x7e]*")
 PURPOSES_MAX = 8
+KEY_HOURS_MAX = 24
 _DECIMALS = {"NEAR": 24, "USDC": 6, "USDT": 6}
 _USDC = {
     "mainnet": "17208628f84f5d6ad33f0da3bbbeb27ffcb398eac501a31bd6ad2011e36133a1",
@@ -235,6 +236,20 @@ def evm_address(given: str) -> str:
 def evm_addresses(given: str) -> tuple[str, ...]:
     """EVM addresses, comma separated."""
     return tuple(evm_address(part) for part in _parts(given))
+
+
+def payout_rail(given: str) -> str:
+    """What new payments leave by."""
+    if given not in {"near", "pingpay"}:
+        raise ValueError("unknown; expected near or pingpay")
+    return given
+
+
+def key_hours(given: str) -> int:
+    """How long a rail knows an idempotency key; 0 if it cannot be relied upon."""
+    if not re.fullmatch(r"[0-9]{1,2}", given) or int(given) > KEY_HOURS_MAX:
+        raise ValueError(f"not hours; expected a whole number from 0 to {KEY_HOURS_MAX}")
+    return int(given)
 
 
 def ping_auth(given: str) -> str:

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from agent_runtime import parsing, parsing_surface
 from agent_runtime.errors import SettingsError
 from agent_runtime.settings_hooks import HookSettings
+from agent_runtime.settings_payout import PayoutSettings, payout_faults
 from agent_runtime.variables import env, variable_of
 
 
 @dataclass(frozen=True)
-class Settings(HookSettings):
+class Settings(HookSettings, PayoutSettings):
     """Everything one plane is told. Construct it with `from_environ`."""
 
     host: str = env("HOST", "address to listen on", "0.0.0.0", own=True)
@@ -237,26 +238,6 @@ class Settings(HookSettings):
         "NEAR_WORKER_ENDORSEMENTS", "given beside NEAR_WORKER_QUOTE", own=True
     )
 
-    ping_base: str = env("PING_PAY_API_BASE", "Ping API", "https://pay.pingpay.io/api", parsing.url)
-    ping_key: str = env("PING_PAY_API_KEY", "Ping key", "", parsing.credential, secret=True)
-    ping_auth: str = env(
-        "PING_PAY_AUTH_MODE",
-        "`bearer` or `publishable`; by the key's `pk_` prefix",
-        "",
-        parsing.ping_auth,
-    )
-    ping_probe_path: str = env("PING_PAY_PROBE_PATH", "path the canary asks", "/v1/intents/probe")
-    ping_probe_method: str = env(
-        "PING_PAY_PROBE_METHOD", "`GET` or `POST`", "GET", parsing.probe_method
-    )
-    ping_probe_body: str = env("PING_PAY_PROBE_BODY", "JSON body of a POST probe")
-    ping_secrets: tuple[str, ...] = env(
-        "PING_PAY_WEBHOOK_SECRET",
-        "secret of /webhook/pingpay; two, comma separated, while it is replaced",
-        "",
-        parsing_surface.secrets,
-        secret=True,
-    )
     hot_base: str = env("HOT_PAY_API_BASE", "HOT API", "https://api.hot-labs.org", parsing.url)
     hot_jwt: str = env("HOT_PAY_JWT", "HOT token", "", parsing.credential, secret=True)
 
@@ -378,6 +359,7 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append("GITHUB_PRIVATE_KEY: unset, but GITHUB_APP_ID is set; give the App's PEM")
     if settings.worker_endorsements and not settings.worker_quote:
         faults.append("NEAR_WORKER_QUOTE: unset, but NEAR_WORKER_ENDORSEMENTS is set; set both")
+    faults.extend(payout_faults(settings, settings.near_account))
     faults.extend(
         f"AGENT_ALLOWED_TOKENS: {token} has no contract; add it to NEAR_FT_CONTRACTS"
         for token in settings.allowed_tokens
