@@ -154,14 +154,14 @@ WHOLE = (
     ("[planes.hetzner]", '[planes.hetzner]\nimage = "agent@sha256:0a"'),
     ("[planes.phala]", '[planes.phala]\nimage = "agent@sha256:0a"'),
     ("[conductor]", CONDUCTOR),
-    ("[gateway]", '[gateway]\nwebhook_secret = "PLANTED-hook"'),
+    ("[gateway]", '[gateway]\nurl = "https://agents.example"\nwebhook_secret = "PLANTED-hook"'),
 )  # fmt: skip
 VERIFIED = (
     '[attestation]\npolicy = "policy.toml"\n',
     ("http://127.0.0.1:2", "https://127.0.0.1:2"),
 )
 MISSING = [
-    "planes.hetzner.image", "conductor.near_rpc", "gateway.webhook_secret",
+    "planes.hetzner.image", "gateway.url", "conductor.near_rpc", "gateway.webhook_secret",
     "conductor.reference_url",
 ]  # fmt: skip
 """What phala runs is in the compose file that it proves."""

@@ -70,6 +70,7 @@ class World:
         for plane in PLANES:
             self.program(plane)
         self.tls = TlsEnd(self.folder, self.port("hetzner"))
+        self.entrance = TlsEnd(self.folder, self.port("hetzner"), self.tls.pem)
         self.phala_url = f"https://127.0.0.1:{self.port('phala')}"
         self._pin()
         self.write_config()
@@ -77,6 +78,7 @@ class World:
 
     def __exit__(self, *_):
         self.tls.stop()
+        self.entrance.stop()
         for child in self.children.values():
             child.kill()
         for child in self.children.values():
@@ -126,6 +128,7 @@ data = "run"
 near_rpc = ["{self.rails["services"]["near"]}"]
 near_sender = "{self.rails["near"]["account"]}"
 [gateway]
+url = "{self.entrance.url}"
 key = "{self.keys["client"]}"
 [planes.hetzner]
 url = "{self.tls.url}"
@@ -232,8 +235,8 @@ def certificate(folder, name, days=30, host="127.0.0.1"):
 class TlsEnd:
     """What an operator's proxy does for the fallback: ends TLS, passes bytes on."""
 
-    def __init__(self, folder, port, **wanted):
-        self.pem = certificate(folder, f"tls-{secrets.token_hex(4)}", **wanted)
+    def __init__(self, folder, port, pem=None, **wanted):
+        self.pem = pem or certificate(folder, f"tls-{secrets.token_hex(4)}", **wanted)
         self._to = port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(self.pem)

@@ -49,7 +49,9 @@ def routes(**changes):
     }
 
 
-async def look(check, runbook=DEMO, images=("", ""), first=None, second=None, urls=None):
+async def look(
+    check, runbook=DEMO, images=("", ""), first=None, second=None, urls=None, entrance=""
+):
     """One look at two planes whose routes are changed as given."""
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -60,7 +62,9 @@ async def look(check, runbook=DEMO, images=("", ""), first=None, second=None, ur
         access = {
             p.name: PlaneAccess(p.url, "right", i) for p, i in zip(planes, images, strict=True)
         }
-        before = Preconditions(runbook, planes, access, lambda: secrets.token_hex(32))
+        before = Preconditions(
+            runbook, planes, access, lambda: secrets.token_hex(32), entrance=entrance
+        )
         seen = await before.look(check, WALL_MS)
     assert seen.check is check
     assert seen.reasons
@@ -196,7 +200,7 @@ class TestEndpoints:
 def certificate(folder, days, name="127.0.0.1"):
     """A self-signed certificate that is its own authority."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} {days}")])
     now = dt.datetime.now(dt.UTC)
 
     made = (
@@ -254,9 +258,10 @@ class TestTls:
         path = certificate(tmp_path, 30)
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
         async with tls_plane(path) as url:
-            seen = await look(Check.TLS_AND_DOMAIN, PHASED, urls=[url, url])
+            seen = await look(Check.TLS_AND_DOMAIN, PHASED, urls=[url, url], entrance=url)
         assert seen.ok is True
-        assert sum("valid until" in reason for reason in seen.reasons) == 2
+        vouched = f"certificate by an authority of {path} is valid until"
+        assert sum(vouched in reason for reason in seen.reasons) == 3
 
     async def test_a_certificate_that_ends_within_the_run_fails(self, tmp_path, monkeypatch):
         """The fallback window must be covered too."""
@@ -272,6 +277,46 @@ class TestTls:
             seen = await look(Check.TLS_AND_DOMAIN, PHASED, urls=[url, url])
         assert seen.ok is False
         assert "TLS to" in seen.reasons[0]
+
+    @pytest.mark.parametrize(
+        ("entrance", "ok", "text"),
+        [
+            ("", None, "gateway: gateway.url is not set"),
+            ("http://127.0.0.1:8080", None, "gateway is reached without TLS at 127.0.0.1"),
+            ("http://localhost", None, "which only this host can reach"),
+            ("http://agents.example", False, "gateway is reached without TLS at agents.example"),
+            ("http://192.0.2.1:8080", False, "whoever is on the way hears all, expected https"),
+            ("https://127.0.0.1:1", False, "gateway: TLS to 127.0.0.1:1 fails"),
+        ],
+    )
+    async def test_where_users_arrive_is_looked_at_too(self, entrance, ok, text):
+        """Untold or plain it never holds in production; on loopback a rehearsal believes it."""
+        urls = ["http://127.0.0.1:80"] * 2
+        seen = await look(Check.TLS_AND_DOMAIN, PHASED, urls=urls, entrance=entrance)
+        assert seen.ok is ok
+        assert text in "; ".join(seen.reasons)
+        rehearsed = await look(Check.TLS_AND_DOMAIN, DEMO, entrance=entrance)
+        assert rehearsed.ok is (True if ok is None else ok)
+
+    @pytest.mark.parametrize(
+        ("days", "name", "text"),
+        [
+            (3, "127.0.0.1", "is before the fallback window ends: renew it first"),
+            (30, "127.0.0.9", "certificate is not valid for '127.0.0.1'"),
+        ],
+    )
+    async def test_its_certificate_is_judged_like_a_plane_s(
+        self, tmp_path, monkeypatch, days, name, text
+    ):
+        """It ends within the run, or is for another host: that, and nothing else, is named."""
+        good, bad = certificate(tmp_path, 31), certificate(tmp_path, days, name)
+        (tmp_path / "both.pem").write_bytes(good.read_bytes() + bad.read_bytes())
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "both.pem"))
+        async with tls_plane(good) as url, tls_plane(bad) as entrance:
+            seen = await look(Check.TLS_AND_DOMAIN, PHASED, urls=[url, url], entrance=entrance)
+        assert seen.ok is False
+        assert "gateway: " in seen.reasons[0]
+        assert text in seen.reasons[0]
 
     @pytest.mark.parametrize("url", ["https://127.0.0.1:1", f"https://{'a' * 70}.invalid"])
     async def test_no_connection_fails(self, url):

@@ -17,6 +17,7 @@ from agent_runtime.wiring import build
 from cli.hands import hand
 from conductor.preflight_world import DIGEST, IMAGE, RUNBOOK, TlsEnd, World, certificate, until
 from cutover.app import load_runbook
+from cutover.errors import ConfigurationError
 from cutover.journal.store import Journal
 from cutover.preflight import preflight
 from cutover.runbook.gate import Check
@@ -85,6 +86,7 @@ class TestAllHolds:
             "http belongs to gateway alone",
             "is on the chain and may pay",
             "certificate under the attested key",
+            "gateway: certificate by an authority of",
         ):
             assert evidence in found.out
         assert found.out.endswith("preflight: holds\n")
@@ -213,6 +215,35 @@ def test_names_that_lead_nowhere_or_elsewhere_are_named(world):
     assert found.ok is False
     assert "nowhere.invalid does not resolve" in said(found, ok=False)
     assert "expected localhost" in said(found, ok=False)
+
+
+@pytest.mark.parametrize(
+    ("entrance", "ok", "text"),
+    [
+        ("http://agents.invalid", False, "gateway is reached without TLS at agents.invalid"),
+        ("http://127.0.0.1:8080", None, "which only this host can reach"),
+        ("https://agents.invalid", False, "gateway: agents.invalid does not resolve"),
+    ],
+)
+def test_where_users_arrive_is_named(world, monkeypatch, capsys, entrance, ok, text):
+    """In the text and in the document; what is only local is called that, and is no pass."""
+    config = world.folder / "entrance.toml"
+    config.write_text(world.config.read_text().replace(world.entrance.url, entrance))
+    for form in ((), ("--json",)):
+        found = hand(monkeypatch, capsys, "preflight", RUNBOOK, "--config", config, *form)
+        world.said.append(found.all)
+        assert found.code == 1
+        assert text in found.out
+    verdicts = {one["check"]: one["verdict"] for one in json.loads(found.out)["preconditions"]}
+    word = "fails" if ok is False else "could not be judged"
+    assert verdicts == {**dict.fromkeys(Check, "holds"), Check.TLS_AND_DOMAIN: word}
+
+
+def test_users_who_arrive_at_a_plane_are_refused(world):
+    """A gateway at a plane's own address would split nobody."""
+    settings = world.settings((world.entrance.url, world.phala_url))
+    with pytest.raises(ConfigurationError, match=r"gateway.url: .* address of the plane 'phala'"):
+        look(world, Check.TLS_AND_DOMAIN, settings)
 
 
 def test_an_endpoint_that_nobody_serves_is_named(world):

@@ -63,10 +63,17 @@ def _planes(runbook: Runbook, settings: Settings) -> None:
             f"the configuration has planes {sorted(settings.planes)}, "
             f"the runbook {sorted(runbook.planes)}: give both the same names"
         )
-    urls = {plane.url for plane in settings.planes.values()}
+    urls = {plane.url: name for name, plane in settings.planes.items()}
     if len(urls) != len(settings.planes):
         raise ConfigurationError(
-            f"both planes are at {urls.pop()}: a cutover needs two, give each its own address"
+            f"both planes are at {next(iter(urls))}: a cutover needs two, give each its own address"
+        )
+    entrance = settings.gateway.url if settings.gateway else None
+    if entrance in urls:
+        raise ConfigurationError(
+            f"{settings.place('gateway', 'url')}: {entrance} is the address of the plane"
+            f" {urls[entrance]!r}, expected the gateway's own: users who arrive at a plane are not"
+            " split, and nothing could be moved for them"
         )
 
 

@@ -142,7 +142,17 @@ def preconditions_of(
         conductor.near_sender,
         settings.preconditions.may_differ,
         patience_ms,
+        entrance_of(settings),
     )
+
+
+def entrance_of(settings: Settings) -> str:
+    """The address where users arrive; empty when the file does not tell.
+
+    Where a node listens is not it: a node speaks plain HTTP, behind somebody's TLS end.
+    """
+    gateway = settings.gateway
+    return gateway.url if gateway is not None and gateway.url is not None else ""
 
 
 async def _preflight(runbook: Runbook, settings: Settings) -> Preflight:

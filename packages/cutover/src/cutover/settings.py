@@ -146,7 +146,9 @@ class GatewaySettings(Secret):
         workers: processes that share the port.
         state: directory of this node alone; by default in the run's directory.
         conductor: address of the conductor; by default as the run's directory tells.
-        url: where clients reach the gateway, for the post-cutover checks; by default host and port.
+        url: where users arrive, before whatever ends their TLS: its name and certificate are a
+            precondition, and the post-cutover checks go there; without it the checks go to host and
+            port, and only a rehearsal can judge the precondition.
         webhook_secret, webhook_secret_env: the planes' Ping webhook secret, for the post-cutover
             check; at most one of the two.
         report_every_ms: pace of reports to the conductor, milliseconds, well below `blind.after` of

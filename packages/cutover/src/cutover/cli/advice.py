@@ -27,6 +27,7 @@ def advice(runbook: Runbook, settings: Settings) -> list[Advice]:
         return []
     return [
         *_images(runbook, settings),
+        *_entrance(runbook, settings),
         *_chain(runbook, settings),
         *_webhook(runbook, settings),
         *_reference(settings),
@@ -48,6 +49,17 @@ def _images(runbook: Runbook, settings: Settings) -> list[Advice]:
         and plane.compose is None
         and not (proved and name == runbook.candidate)  # its attested compose file says it
     ]
+
+
+def _entrance(runbook: Runbook, settings: Settings) -> list[Advice]:
+    told = settings.gateway is not None and settings.gateway.url is not None
+    if told or all(p.check is not Check.TLS_AND_DOMAIN for p in runbook.preconditions):
+        return []
+    text = (
+        f"precondition {Check.TLS_AND_DOMAIN} cannot be judged: give the address where users "
+        "arrive, https and with a name of yours"
+    )
+    return [Advice("gateway.url", text)]
 
 
 def _chain(runbook: Runbook, settings: Settings) -> list[Advice]:

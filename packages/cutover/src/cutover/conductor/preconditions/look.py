@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from cutover.conductor.attested_compose import AttestedCompose
 from cutover.conductor.config import PlaneAccess
@@ -15,6 +14,7 @@ from cutover.conductor.preconditions.answers import (
     read_parity,
 )
 from cutover.conductor.preconditions.asked import DEADLINE_MS, AccessKeys, AskedPlane
+from cutover.conductor.preconditions.domain import judge_address, judge_entrance
 from cutover.conductor.preconditions.endpoints import judge_endpoints
 from cutover.conductor.preconditions.environment import (
     absent,
@@ -27,13 +27,6 @@ from cutover.conductor.preconditions.finding import Finding, amounts_to, gravest
 from cutover.conductor.preconditions.image import Running, judge_image
 from cutover.conductor.preconditions.ingress import judge_ingress
 from cutover.conductor.preconditions.signers import judge_signers, keys_of
-from cutover.conductor.preconditions.tls import (
-    Wanted,
-    judge_certificate,
-    judge_plain,
-    presented,
-    resolved,
-)
 from cutover.evidence.observation import PreconditionSeen
 from cutover.runbook.document import Runbook
 from cutover.runbook.gate import Check
@@ -88,6 +81,7 @@ class Preconditions:
         may_differ: variables whose difference is declared.
         patience_ms: how long to wait for what the candidate has not proved yet; by default for a
             whole look at it.
+        entrance: address where users arrive; empty when nobody told it.
     """
 
     def __init__(
@@ -101,6 +95,7 @@ class Preconditions:
         sender: str = "",
         may_differ: Collection[str] = (),
         patience_ms: int | None = None,
+        entrance: str = "",
     ) -> None:
         self._runbook = runbook
         self._planes = planes
@@ -110,6 +105,7 @@ class Preconditions:
         self._keys = keys
         self._sender = sender
         self._may_differ = frozenset(may_differ)
+        self._entrance = entrance
         a_look = runbook.timing.attestation_deadline_ms + DEADLINE_MS
         self._patience_ms = a_look if patience_ms is None else patience_ms
 
@@ -138,8 +134,7 @@ class Preconditions:
             case Check.ENVIRONMENT_PARITY:
                 return await self._environment()
             case Check.TLS_AND_DOMAIN:
-                both = [self._tls(plane, wall_ms, spki) for plane in self._planes]
-                return [one for found in await asyncio.gather(*both) for one in found]
+                return await self._addresses(wall_ms, spki)
             case Check.ENDPOINTS_REACHABLE:
                 return list(await asyncio.gather(*map(self._endpoints, self._planes)))
 
@@ -216,20 +211,20 @@ class Preconditions:
         looked = [self._keys.may_pay(account, key) for account, key in keys_of(identities)]
         return list(await asyncio.gather(*looked))
 
-    async def _tls(self, plane: AskedPlane, wall_ms: int, spki: str) -> list[Finding]:
-        parts = urlsplit(plane.url)
-        host, rehearsal = parts.hostname or "", self._runbook.rehearsal
-        if parts.scheme != "https":
-            return [judge_plain(plane.name, host, rehearsal=rehearsal)]
-        need_ms = sum(stage.soak.observed_ms for stage in self._runbook.stages)
-        wanted = Wanted(
-            plane.name, host, parts.port or 443, wall_ms, wall_ms + need_ms,
-            spki if plane.name == self._runbook.candidate else "", rehearsal,
-        )  # fmt: skip
-        found, leads = await asyncio.gather(presented(wanted), resolved(plane.name, host))
-        if isinstance(found, Finding):
-            return [leads, found]
-        return [leads, *judge_certificate(found, wanted)]
+    async def _addresses(self, wall_ms: int, spki: str) -> list[Finding]:
+        """Both planes' addresses and the entrance, each for as long as a run may last."""
+        rehearsal, candidate = self._runbook.rehearsal, self._runbook.candidate
+        until_ms = wall_ms + sum(stage.soak.observed_ms for stage in self._runbook.stages)
+        keys = {candidate: spki}
+        looked = [
+            judge_address(
+                plane.name, plane.url, wall_ms, until_ms, keys.get(plane.name, ""),
+                rehearsal=rehearsal,
+            )
+            for plane in self._planes
+        ]  # fmt: skip
+        looked.append(judge_entrance(self._entrance, wall_ms, until_ms, rehearsal=rehearsal))
+        return [one for found in await asyncio.gather(*looked) for one in found]
 
     async def _endpoints(self, plane: AskedPlane) -> Finding:
         ready = await plane.get("/ready", DEADLINE_MS)

@@ -77,7 +77,7 @@ def judge_certificate(der: bytes, wanted: Wanted) -> list[Finding]:
         text = f"{wanted.plane}: its certificate cannot be read ({type(error).__name__})"
         return [fails(text)]
     begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
-    vouched = f" under the attested key {wanted.spki[:16]}…" if wanted.spki else ""
+    vouched = _vouched(wanted)
     valid = f"{wanted.plane}: certificate{vouched} is valid until {ends:%Y-%m-%d %H:%M} UTC"
     if begins.timestamp() * 1000 > wanted.from_ms:
         lasting = fails(f"{wanted.plane}: certificate{vouched} is not valid before {begins}")
@@ -89,9 +89,19 @@ def judge_certificate(der: bytes, wanted: Wanted) -> list[Finding]:
 
 
 def judge_plain(plane: str, host: str, *, rehearsal: bool) -> Finding:
-    """Whether a plane may be reached without TLS."""
+    """Whether an address may be without TLS: on loopback only programs of this host reach it."""
     text = f"{plane} is reached without TLS at {host}"
-    return believed(text, rehearsal=rehearsal) if host in LOOPBACK else fails(text)
+    if host not in LOOPBACK:
+        return fails(f"{text}: whoever is on the way hears all, expected https")
+    return believed(f"{text}, which only this host can reach", rehearsal=rehearsal)
+
+
+def _vouched(wanted: Wanted) -> str:
+    """By what a certificate is believed, as it is said in a finding."""
+    if wanted.spki:
+        return f" under the attested key {wanted.spki[:16]}…"
+    paths = ssl.get_default_verify_paths()  # with SSL_CERT_FILE, where an operator has set it
+    return f" by an authority of {paths.cafile or paths.capath or 'the system'}"
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
