@@ -14,9 +14,9 @@ from agent_runtime.errors import RailError
 from agent_runtime.grammar import Repo
 from agent_runtime.log import logger
 from agent_runtime.near.rpc import Rpc
-from agent_runtime.rails.collectors import Hot
 from agent_runtime.rails.eigenai import EigenAi
 from agent_runtime.rails.github import GitHub
+from agent_runtime.rails.hot import Hot
 from agent_runtime.rails.neynar import Neynar
 from agent_runtime.rails.ping import Ping
 from agent_runtime.settings import Settings

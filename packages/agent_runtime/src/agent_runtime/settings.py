@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from agent_runtime import parsing, parsing_surface
 from agent_runtime.errors import SettingsError
+from agent_runtime.settings_funding import FundingSettings, funding_faults
 from agent_runtime.settings_hooks import HookSettings
 from agent_runtime.settings_payout import PayoutSettings, payout_faults
 from agent_runtime.variables import env, variable_of
 
 
 @dataclass(frozen=True)
-class Settings(HookSettings, PayoutSettings):
+class Settings(FundingSettings, HookSettings, PayoutSettings):
     """Everything one plane is told. Construct it with `from_environ`."""
 
     host: str = env("HOST", "address to listen on", "0.0.0.0", own=True)
@@ -238,9 +239,6 @@ class Settings(HookSettings, PayoutSettings):
         "NEAR_WORKER_ENDORSEMENTS", "given beside NEAR_WORKER_QUOTE", own=True
     )
 
-    hot_base: str = env("HOT_PAY_API_BASE", "HOT API", "https://api.hot-labs.org", parsing.url)
-    hot_jwt: str = env("HOT_PAY_JWT", "HOT token", "", parsing.credential, secret=True)
-
     eigenai_base: str = env(
         "EIGENAI_API_BASE", "grant API", "https://determinal-api.eigenarcade.com", parsing.url
     )
@@ -360,6 +358,7 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.worker_endorsements and not settings.worker_quote:
         faults.append("NEAR_WORKER_QUOTE: unset, but NEAR_WORKER_ENDORSEMENTS is set; set both")
     faults.extend(payout_faults(settings, settings.near_account))
+    faults.extend(funding_faults(settings, settings.near_account))
     faults.extend(
         f"AGENT_ALLOWED_TOKENS: {token} has no contract; add it to NEAR_FT_CONTRACTS"
         for token in settings.allowed_tokens

@@ -36,9 +36,9 @@ from agent_runtime.plans import PlanStore
 from agent_runtime.process import Processor
 from agent_runtime.proofs import Proofs
 from agent_runtime.pulse import Pulse
-from agent_runtime.rails.collectors import Hot
 from agent_runtime.rails.eigenai import EigenAi, address_of
 from agent_runtime.rails.github import GitHub
+from agent_runtime.rails.hot import Hot
 from agent_runtime.rails.neynar import Neynar
 from agent_runtime.rails.ping import Ping
 from agent_runtime.rails.reputation import Reputations
