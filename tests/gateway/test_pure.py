@@ -63,6 +63,9 @@ def test_a_worker_chooses_the_plane_that_pick_chooses(share, salt, key, intent):
     [
         (Intent.ANALYZE, 200, said("📊 Analysis for x"), Outcome.OK),
         (Intent.ANALYZE, 200, said("❌ Analysis failed for x"), Outcome.BUSINESS_FAILED),
+        (Intent.ANALYZE, 200, said("❌ Analysis outcome unknown: z"), Outcome.TIMEOUT_UNKNOWN),
+        (Intent.ANALYZE, 200, said("❌ No\noutcome unknown"), Outcome.BUSINESS_FAILED),
+        (Intent.ANALYZE, 200, said("📊 An outcome unknown to us"), Outcome.OK),
         (Intent.CREATE, 200, said("❌ Failed to create split: no"), Outcome.BUSINESS_FAILED),
         (Intent.PAY, 200, said("❌ Payment failed: no"), Outcome.BUSINESS_FAILED),
         (Intent.PAY, 200, said("No split found for x"), Outcome.DECLINED),

@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 server_header=False,
-                timeout_graceful_shutdown=STOP_SECONDS - 1,
+                timeout_graceful_shutdown=STOP_SECONDS - 2,  # the work needs a little longer
                 limit_concurrency=1_000,
                 loop="uvloop",
                 http="httptools",
@@ -80,6 +80,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, without waiting for peers that do not say goodbye."""
+        self._service.carrier.stop_soon()
         hanging_up = asyncio.ensure_future(self._hang_up())
         try:
             await super().shutdown(sockets)

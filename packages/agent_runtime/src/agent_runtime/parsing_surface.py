@@ -54,6 +54,13 @@ def header_pairs(given: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in found)
 
 
+def answer_seconds(given: str) -> int:
+    """Whole seconds from 1 to 24: the web gives up after 25 (contract §9)."""
+    if not re.fullmatch(r"[0-9]{1,2}", given) or not 1 <= int(given) <= 24:
+        raise ValueError("not a time to answer in; expected whole seconds from 1 to 24")
+    return int(given)
+
+
 def interval_minutes(given: str) -> int:
     """Whole minutes; less than five are five (contract §7)."""
     if not re.fullmatch(r"[0-9]{1,4}", given) or not 1 <= int(given) <= INTERVAL_MINUTES_MAX:

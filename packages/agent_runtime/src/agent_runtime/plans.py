@@ -127,6 +127,15 @@ class PlanStore:
             PlanState.WAITING,
         )
 
+    def begun(self, caller: Caller) -> StoredPlan | None:
+        """The newest plan that is being carried out for this caller, or was when a process died."""
+        return self._one(
+            "channel=? AND author=? AND state=? ORDER BY created_at DESC",
+            caller.channel,
+            caller.author,
+            PlanState.BEGUN,
+        )
+
     def mark(self, plan: StoredPlan, state: PlanState) -> None:
         """Record durably what became of a plan."""
         with self._db:

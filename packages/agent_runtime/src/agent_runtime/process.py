@@ -4,7 +4,6 @@ import secrets
 from dataclasses import dataclass
 
 from agent_runtime.crew import Crew, OnChain
-from agent_runtime.errors import ApiError
 from agent_runtime.events import EventLog
 from agent_runtime.grammar import (
     TEXT_MAX,
@@ -39,7 +38,6 @@ from agent_runtime.payments import PaymentLedger
 from agent_runtime.requests import Reply, RequestLedger, payment_id_for
 from agent_runtime.settings import Settings
 
-KEYS_BUSY_MAX = 10_000
 NO_NEAR = {
     "create": "❌ Failed to create split: NEAR is not configured",
     "pay": "❌ Payment failed: NEAR is not configured",
@@ -90,13 +88,11 @@ class Processor:
         """Answer one request; a repeated key gets the first answer, never a second act.
 
         Raises:
-            ApiError: 409 for a key that belongs to another request, 503 if too many are busy.
+            ApiError: 409 for a key that belongs to another request.
         """
         request = read(asked.text)
         if not asked.key:
             return await self._logged(request, asked, "pay-" + secrets.token_hex(12))
-        if asked.key not in self._busy and len(self._busy) >= KEYS_BUSY_MAX:
-            raise ApiError(503, "busy", "too many requests are in progress; ask again")
         async with self._busy.alone(asked.key):
             stored = self._requests.claim(asked.key, asked.print)
             if stored is not None:

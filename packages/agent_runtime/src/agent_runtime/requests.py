@@ -51,6 +51,15 @@ def payment_id_for(key: str) -> str:
     return "pay-" + hashlib.sha256(b"payment:" + key.encode()).hexdigest()[:24]
 
 
+def key_reused() -> ApiError:
+    """The refusal of a key that belongs to another request."""
+    return ApiError(
+        409,
+        "idempotency_key_reused",
+        "this Idempotency-Key was used for another request; use a new key for a new one",
+    )
+
+
 class RequestLedger:
     """The requests table."""
 
@@ -73,11 +82,7 @@ class RequestLedger:
             "SELECT fingerprint, answer FROM requests WHERE key=?", (key,)
         ).fetchone()
         if row[0] != print_:
-            raise ApiError(
-                409,
-                "idempotency_key_reused",
-                "this Idempotency-Key was used for another request; use a new key for a new one",
-            )
+            raise key_reused()
         return Reply(**json.loads(row[1])) if row[1] else None
 
     def finish(self, key: str, reply: Reply) -> None:

@@ -89,6 +89,12 @@ class Settings(FundingSettings, HookSettings, PayoutSettings):
     log_dir: str = env(
         "AGENT_LOG_DIR", "directory of the canary and event logs", "runtime_logs", own=True
     )
+    answer_seconds: int = env(
+        "AGENT_ANSWER_SECONDS",
+        "after which `/process` answers that the work goes on, 1 to 24",
+        "20",
+        parsing_surface.answer_seconds,
+    )
     canary_monitor: bool = env(
         "AGENT_CANARY_MONITOR", "run the canary at the start and ever again", "true", parsing.flag
     )

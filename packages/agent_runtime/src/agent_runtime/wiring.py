@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agent_runtime import wire
 from agent_runtime.attestation.attestor import Attestor
 from agent_runtime.canary import Canary, Probes
+from agent_runtime.carrying import Carrier
 from agent_runtime.claims import Claims
 from agent_runtime.connections import Connections
 from agent_runtime.crew import Crew, OnChain
@@ -50,6 +51,7 @@ from agent_runtime.store import open_store
 from agent_runtime.tee import TeeWatch
 from agent_runtime.telemetry import Telemetry
 from agent_runtime.tracing import tracing
+from agent_runtime.underway import UnderWay
 from agent_runtime.webhooks.hooks import Hooks, make_hooks
 
 
@@ -69,6 +71,7 @@ class Service:
     hooks: Hooks
     processor: Processor
     desk: Desk
+    carrier: Carrier
     eigenai: EigenAi
     tee: TeeWatch
     agent: GuestAgent | None
@@ -131,6 +134,7 @@ def build(settings: Settings) -> Service:
         make_hooks(settings, db, (github, neynar), desk, telemetry.intent),
         processor,
         desk,
+        Carrier(desk, UnderWay(books.payments, books.plans)),
         eigenai,
         tee,
         agent,

@@ -106,6 +106,7 @@ async def _lifetime(service: Service) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await service.carrier.finish()
         for task in tasks:
             task.cancel()
         for task in tasks:

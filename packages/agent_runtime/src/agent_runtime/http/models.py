@@ -66,6 +66,9 @@ class Said(BaseModel):
     build: str
     paymentId: str | None = Field(None, description="of the payment that was made or found")
     eventId: str | None = Field(None, description="for `replay`")
+    final: Literal[False] | None = Field(
+        None, description="false while the outcome is open: ask again with the same key"
+    )
 
 
 class Index(BaseModel):

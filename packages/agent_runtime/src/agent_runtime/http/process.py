@@ -1,5 +1,7 @@
 """`POST /process`: one text, one answer, stamped with the plane that gave it."""
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
@@ -25,11 +27,16 @@ def routes(service: Service) -> APIRouter:
         openapi_extra={**json_body(models.Text), **_KEY},
     )
     async def process(request: Request) -> JSONResponse:
-        """Carry out one text; a repeated Idempotency-Key gets the first answer."""
-        settings = service.settings
+        """Carry out one text; a repeated Idempotency-Key gets the first answer.
+
+        Answered within AGENT_ANSWER_SECONDS; work that takes longer goes on, whether or not the
+        caller stays, and the answer tells where its end can be had.
+        """
+        settings, begun = service.settings, asyncio.get_running_loop().time()
         body = await read_body(request)
         asked = read_asked(body, request.headers.get("idempotency-key", ""))
-        reply = await service.desk.answer(asked)
+        taken = asyncio.get_running_loop().time() - begun  # by the body
+        reply = await service.carrier.answer(asked, settings.answer_seconds - taken)
         service.telemetry.intent(reply)
         more = {"paymentId": reply.payment_id, "eventId": reply.event_id}
         return JSONResponse(
@@ -39,6 +46,7 @@ def routes(service: Service) -> APIRouter:
                 "plane": settings.plane_id,
                 "build": settings.build,
                 **{name: value for name, value in more.items() if value},
+                **({} if reply.final else {"final": False}),
             }
         )
 

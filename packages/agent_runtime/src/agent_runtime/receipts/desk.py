@@ -51,7 +51,10 @@ class Desk:
         Raises:
             ApiError: as the processor.
         """
-        reply = await self._processor.answer(asked)
+        return await self.with_receipt(await self._processor.answer(asked))
+
+    async def with_receipt(self, reply: Reply) -> Reply:
+        """The same answer; if it names a payment, which is stored, also where its receipt is."""
         if not reply.payment_id:
             return reply
         stamp = self._book.write(reply.payment_id, await self._tee.guest())

@@ -82,7 +82,7 @@ def names_transaction(text: str) -> bool:
 
 
 def _of_text(intent: Intent, text: str) -> Outcome:
-    if intent._value_ in _CAREFUL and "unknown" in text.lower() and _UNSURE.search(text):
+    if "unknown" in text.lower() and _says_unknown(intent, text):
         return Outcome.TIMEOUT_UNKNOWN
     if text.startswith(_DECLINED):
         return Outcome.DECLINED
@@ -94,6 +94,16 @@ def _of_text(intent: Intent, text: str) -> Outcome:
         return Outcome.OK
     # A plan instead of a payment is a proper answer; anything else vouches for nothing.
     return Outcome.DECLINED if _PLAN.search(text) else Outcome.UNKNOWN
+
+
+def _says_unknown(intent: Intent, text: str) -> bool:
+    """Whether the text says that its outcome is open: anywhere, where something may have moved.
+
+    Elsewhere what was read may hold any words; there it is the headline of an answer that is none.
+    """
+    if intent._value_ in _CAREFUL:
+        return _UNSURE.search(text) is not None
+    return text.startswith("❌") and _UNSURE.search(text.partition("\n")[0]) is not None
 
 
 def _is_near_hash(reference: str) -> bool:
