@@ -1,0 +1,1 @@
+"""Payouts that somebody else signs: ordered once, and judged by what NEAR shows."""
