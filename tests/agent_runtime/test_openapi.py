@@ -22,7 +22,7 @@ PROGRAM = Path(sys.executable).with_name("agent-runtime")
 KEY = {"x-agent-api-key": "test-key"}
 SEED = 20261124
 EXAMPLES = 8
-WITH_BODY = ("/process", "/parity")
+WITH_BODY = ("/process", "/parity", "/fundings")
 QUIET = {
     "deadline": None,
     "database": None,
@@ -92,7 +92,7 @@ def test_the_document_says_which_routes_ask_for_the_key(document):
     keyed = {path for path, _, operation in operations(document) if operation.get("security")}
     assert keyed == {
         "/process", "/payments/{payment_id}", "/canary/run", "/eigenai/grant", "/identity",
-        "/parity", "/metrics",
+        "/parity", "/metrics", "/fundings", "/fundings/{funding_id}",
     }  # fmt: skip
     scheme = document["components"]["securitySchemes"]["x-agent-api-key"]
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-agent-api-key")

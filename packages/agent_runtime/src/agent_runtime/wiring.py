@@ -13,6 +13,9 @@ from agent_runtime.crew import Crew, OnChain
 from agent_runtime.dstack import GuestAgent, find_agent
 from agent_runtime.errors import SettingsError
 from agent_runtime.events import EventLog
+from agent_runtime.funding.book import FundingBook
+from agent_runtime.funding.desk import FundingDesk
+from agent_runtime.funding.witness import Witness
 from agent_runtime.handover.bonds import Bonds
 from agent_runtime.health import Health
 from agent_runtime.intents.analyze import Analyst
@@ -72,6 +75,7 @@ class Service:
     processor: Processor
     desk: Desk
     carrier: Carrier
+    fundings: FundingDesk
     eigenai: EigenAi
     tee: TeeWatch
     agent: GuestAgent | None
@@ -135,6 +139,7 @@ def build(settings: Settings) -> Service:
         processor,
         desk,
         Carrier(desk, UnderWay(books.payments, books.plans)),
+        FundingDesk(settings, hot, Witness(rpc), FundingBook(db)),
         eigenai,
         tee,
         agent,

@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from agent_runtime import claims, modes, payments, people, plans, proofs, requests
+from agent_runtime.funding import book as fundings
 from agent_runtime.handover import bonds
 from agent_runtime.near import ledger
 from agent_runtime.receipts import book
@@ -90,6 +91,15 @@ TABLES = (
     ),
     _table("webhook_events", "id", "type received_at", "received_at"),
     _table(
+        "fundings",
+        "id",
+        "fingerprint token contract decimals units account state item_id tx_hash detail evidence"
+        " created_at updated_at told_at looked_at looks due_at",
+        "state item_id tx_hash detail evidence updated_at told_at looked_at looks due_at",
+        newest="updated_at",
+    ),
+    _table("funding_hints", "funding_id digest", ""),
+    _table(
         "casts",
         "hash",
         "fid text state answer sent tries due_at received_at",
@@ -102,7 +112,7 @@ LEFT_OUT = frozenset({"pulse", "handover_seal", "ledger_imports"})  # of one fil
 def make_tables(db: sqlite3.Connection) -> None:
     """Make every table that is not there yet; commits."""
     money = (payments, ledger, claims, book, bonds)
-    words = (requests, plans, modes, people, proofs, deliveries, castbook)
+    words = (requests, plans, modes, people, proofs, deliveries, fundings, castbook)
     for part in (*money, *words):
         db.executescript(part.SCHEMA)
 

@@ -16,6 +16,7 @@ from agent_runtime.http import (
     about,
     attestation,
     canary,
+    fundings,
     grant,
     metrics,
     parity,
@@ -30,7 +31,10 @@ from agent_runtime.monitor import keep_asking
 from agent_runtime.wiring import Service
 
 RECONCILE_SECONDS = 15.0
-AREAS = (about, process, payments, canary, webhooks, grant, attestation, parity, metrics)
+AREAS = (
+    *(about, process, payments, fundings, canary, webhooks, grant, attestation, parity),
+    metrics,
+)
 
 
 def make_app(service: Service) -> FastAPI:
@@ -100,6 +104,7 @@ async def _lifetime(service: Service) -> AsyncIterator[None]:
     await _settle(service)
     tasks = [asyncio.create_task(_keep_settling(service))]
     tasks.append(asyncio.create_task(service.hooks.casts.keep_answering()))
+    tasks.append(asyncio.create_task(service.fundings.keep_looking()))
     if service.settings.canary_monitor:
         every_seconds = service.settings.canary_minutes * 60.0
         tasks.append(asyncio.create_task(keep_asking(service.canary, every_seconds)))

@@ -1,0 +1,101 @@
+"""`/fundings`: asking to be paid through HOT Pay; and what HOT says by itself, as a hint."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from agent_runtime.errors import ApiError
+from agent_runtime.funding.document import document
+from agent_runtime.http import funding_models, models
+from agent_runtime.http.body import read_body, read_model
+from agent_runtime.http.door import BODY, faults, json_body, needs_key, parameter
+from agent_runtime.http.envelope import error_answer
+from agent_runtime.requests import KEY_MAX_CHARS
+from agent_runtime.webhooks.hot import BODY_MAX_BYTES, HotWebhook
+from agent_runtime.wiring import Service
+
+_KEY = parameter(
+    "Idempotency-Key", "header", {"type": "string", "maxLength": KEY_MAX_CHARS}, required=False
+)
+
+
+def routes(service: Service) -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter()
+    _fundings(router, service)
+    _webhook(router, service)
+    return router
+
+
+def _fundings(router: APIRouter, service: Service) -> None:
+    desk, key = service.fundings, needs_key(service.settings.api_key)
+
+    @router.post(
+        "/fundings",
+        tags=["fundings"],
+        dependencies=[key],
+        response_model=funding_models.Funding,
+        responses=faults(*BODY, 401, 409, 503),
+        openapi_extra={**json_body(funding_models.FundingWish), **_KEY},
+    )
+    async def ask(request: Request) -> JSONResponse:
+        """Ask to be paid, once for an Idempotency-Key; a repeated one gets it as it stands."""
+        wanted = read_model(funding_models.FundingWish, await read_body(request))
+        wish = desk.wish(wanted.amount, wanted.token)
+        found = await desk.ask(wish, _key_of(request))
+        shown = document(found, desk.page_of(found))
+        return JSONResponse(shown, headers={"cache-control": "no-store"})
+
+    @router.get(
+        "/fundings/{funding_id}",
+        tags=["fundings"],
+        dependencies=[key],
+        response_model=funding_models.Funding,
+        responses=faults(401, 404),
+    )
+    async def funding(funding_id: str) -> JSONResponse:
+        """One funding as this plane has it; what has not arrived is looked at soon."""
+        found = desk.get(funding_id)
+        if found is None:
+            raise ApiError(404, "no_such_funding", "this plane knows no funding with this id")
+        shown = document(found, desk.page_of(found))
+        return JSONResponse(shown, headers={"cache-control": "no-store"})
+
+
+def _webhook(router: APIRouter, service: Service) -> None:
+    hook = HotWebhook(service.fundings)
+    described = {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    }
+
+    @router.post(
+        "/webhook/hotpay",
+        tags=["webhooks"],
+        response_model=models.Taken,
+        responses=faults(*BODY, 429, 503),
+        openapi_extra=described,
+    )
+    async def hotpay(request: Request) -> JSONResponse:
+        """Take a delivery of HOT, which nothing proves: a known funding is looked at soon."""
+        wait_seconds = hook.wait_seconds()
+        if wait_seconds:
+            answer = error_answer(429, "crowded", f"too many deliveries; again in {wait_seconds} s")
+            answer.headers["retry-after"] = str(wait_seconds)
+            return answer
+        hook.take(await read_body(request, BODY_MAX_BYTES))
+        return JSONResponse({"ok": True})
+
+
+def _key_of(request: Request) -> str:
+    """The caller's Idempotency-Key; empty for none.
+
+    Raises:
+        ApiError: 400.
+    """
+    key = request.headers.get("idempotency-key", "")
+    if not (key.isascii() and key.isprintable()) or len(key) > KEY_MAX_CHARS:
+        text = f"Idempotency-Key is at most {KEY_MAX_CHARS} ASCII characters"
+        raise ApiError(400, "invalid_request", text)
+    return key
