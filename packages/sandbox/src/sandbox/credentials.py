@@ -87,6 +87,7 @@ class Credentials:
             "NEAR_NETWORK_ID": NETWORK,
             "NEAR_WORKER_CODE_HASH": genesis.CODE_HASH,
             "PING_PAY_API_KEY": self.ping_key,
+            "PING_PAY_ACCOUNT": genesis.TREASURY,
             "PING_PAY_WEBHOOK_SECRET": self.ping_webhook_secret,
             "HOT_PAY_JWT": self.hot_jwt,
             "EIGENAI_WALLET_PRIVATE_KEY": "0x" + self.wallet.key.hex().removeprefix("0x"),

@@ -20,7 +20,10 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
         *("failed_receipt", "silent_drop", "accept_then_timeout", "unknown", "html"),
         *("expired", "invalid_nonce"),
     ),
-    "ping": ("not_found", "failed", "no_reference"),
+    "ping": (
+        *("not_found", "failed", "no_reference", "less", "pending", "failed_after"),
+        *("made_up_hash", "other_hash", "bare_hash", "no_hash", "strange_word"),
+    ),
     "hot": ("html", "unauthorized"),
     "eigenai": ("success_false", "no_grant", "bad_signature"),
     "neynar": ("unauthorized", "html", "no_hash"),

@@ -61,6 +61,9 @@ class World:
         self._options = options
         secret = self.credentials
         self.neynar = Neynar(secret.neynar_key, secret.neynar_signer, BOT_FID)
+        treasury = Payer(self.chain, genesis.TREASURY, secret.near.treasury)
+        tokens = {"USDC": genesis.USDC, "NEAR": genesis.WRAP}
+        self.ping = Ping(secret.ping_key, treasury, tokens)
         applications = {
             name: StandIn(service, self.faults, self.calls)
             for name, service in self._services().items()
@@ -82,8 +85,6 @@ class World:
 
     def _services(self) -> dict[str, Service]:
         secret = self.credentials
-        treasury = Payer(self.chain, genesis.TREASURY, secret.near.treasury)
-        tokens = {"USDC": genesis.USDC, "NEAR": genesis.WRAP}
         return {
             "github": GitHub(
                 app_id=APP_ID,
@@ -91,7 +92,7 @@ class World:
                 personal_token=secret.github_token,
             ),
             "near": NearRpc(self.chain, NETWORK, self._options.rpc_wait_seconds),
-            "ping": Ping(secret.ping_key, treasury, tokens),
+            "ping": self.ping,
             "hot": Hot(secret.hot_jwt, "merchant.near"),
             "eigenai": EigenAI(secret.operator, secret.wallet.address),
             "neynar": self.neynar,

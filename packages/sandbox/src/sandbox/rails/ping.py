@@ -1,12 +1,14 @@
 """Ping Pay: hosted checkout, payer-signed payments, the intents variant (rails §4).
 
 The intents variant has no public documentation; here it pays from Ping's own treasury on this
-world's chain, so that a hash it gives can be looked up like any other.
+world's chain, so that a hash it gives can be looked up like any other. A key is known for a day:
+who sends it again after that has ordered twice.
 """
 
 import hmac
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,9 +17,11 @@ from sandbox.near.borsh import DecodeError, FunctionCall, decode_base64
 from sandbox.near.chain import Chain
 from sandbox.near.payer import Payer, ft_transfer
 from sandbox.near.validity import InvalidTxError
+from sandbox.rails import ping_lies
 from sandbox.web import Answer, Request, json_answer
 
 _ENTRIES_MAX: Final = 100_000
+KEY_SECONDS: Final = 24 * 3600.0
 _STATUS: Final = {
     "UNAUTHENTICATED": 401,
     "INVALID_PUBLISHABLE_KEY": 401,
@@ -42,18 +46,24 @@ class Payment:
     id: str
     key: str
     request: dict[str, Any]
+    made_at: float
     tx_hash: str | None = None
     failed: bool = False
 
 
 @dataclass(slots=True)
 class Ping:
-    """The stand-in: one merchant with one key."""
+    """The stand-in: one merchant with one key.
+
+    Attributes:
+        clock: epoch seconds; what makes keys old.
+    """
 
     api_key: str
     treasury: Payer
     tokens: Mapping[str, str]
     name: str = "ping"
+    clock: Callable[[], float] = time.time
     _payments: dict[str, Payment] = field(default_factory=dict)
     _by_key: dict[str, str] = field(default_factory=dict)
     _sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -63,12 +73,14 @@ class Ping:
         return self.treasury.chain
 
     def identify(self, request: Request) -> Call:
-        """Name the call: `probe`, `intents`, `prepare`, `submit`, `payment`, `checkout`."""
+        """Name the call: `probe`, `intents`, `intent`, `prepare`, `submit`, `payment`, ..."""
         match _parts(request):
             case ["v1", "intents", "probe"]:
                 operation = "probe"
-            case ["v1", "intents", *_]:
+            case ["v1", "intents"]:
                 operation = "intents"
+            case ["v1", "intents", _]:
+                operation = "intent"
             case ["payments", "prepare" | "submit" as verb]:
                 operation = verb
             case ["payments", _]:
@@ -104,7 +116,7 @@ class Ping:
             case "POST", ["v1", "intents"]:
                 return self._intent(request, wrong), 200
             case "GET", ["v1", "intents", intent_id]:
-                return self._show_intent(self._payment(intent_id)), 200
+                return self._show_intent(self._payment(intent_id), wrong), 200
             case "POST", ["payments", "prepare"]:
                 return {"payment": self._prepare(request)}, 200
             case "POST", ["payments", "submit"]:
@@ -128,18 +140,19 @@ class Ping:
 
     def _remember(self, prefix: str, key: str, request: dict[str, Any]) -> tuple[Payment, bool]:
         """Return the payment of this idempotency key and whether it is new."""
-        known = self._by_key.get(key)
-        if known is not None:
-            payment = self._payments[known]
+        known = self._payments.get(self._by_key.get(key, ""))
+        if known is not None and self.clock() - known.made_at < KEY_SECONDS:
+            payment = known
             if payment.request != request:
                 raise PingError("INVALID_REQUEST", "idempotencyKey was used for another request")
             return payment, False
-        payment = Payment(prefix + secrets.token_hex(12), key, request)
+        payment = Payment(prefix + secrets.token_hex(12), key, request, self.clock())
         self._payments[payment.id] = payment
         self._by_key[key] = payment.id
         if len(self._payments) > _ENTRIES_MAX:
             oldest = self._payments.pop(next(iter(self._payments)))
-            self._by_key.pop(oldest.key, None)
+            if self._by_key.get(oldest.key) == oldest.id:
+                del self._by_key[oldest.key]
         return payment, True
 
     def _prepare(self, request: Request) -> dict[str, Any]:
@@ -192,12 +205,13 @@ class Ping:
         payment, is_new = self._remember("intent_", "i:" + key, body)
         if is_new and wrong == "failed":
             payment.failed = True
-        elif is_new:
-            actions = [ft_transfer(account, amount, payment.id) for account, amount in moves]
+        elif is_new and wrong not in ping_lies.KEEP_THE_MONEY:
+            paid = ping_lies.short(moves) if wrong == "less" else moves
+            actions = [ft_transfer(account, amount, payment.id) for account, amount in paid]
             payment.tx_hash = self.treasury.send(token, actions)
         if wrong == "no_reference":
             return {"status": "PENDING"}
-        return self._show_intent(payment)
+        return self._show_intent(payment, wrong)
 
     def _checkout(self, request: Request) -> dict[str, Any]:
         body = request.json_object()
@@ -237,11 +251,12 @@ class Ping:
             shown["settlement"] = {"txRefs": [reference]}
         return shown
 
-    def _show_intent(self, payment: Payment) -> dict[str, Any]:
+    def _show_intent(self, payment: Payment, wrong: str | None) -> dict[str, Any]:
         shown = {"intent_id": payment.id, "status": self._status(payment)}
         if payment.tx_hash is not None:
             shown["transaction_hash"] = payment.tx_hash
-        return shown
+        others = [one.tx_hash for one in self._payments.values() if one is not payment]
+        return ping_lies.told(shown, wrong, next((tx_hash for tx_hash in others if tx_hash), ""))
 
 
 def _parts(request: Request) -> list[str]:

@@ -89,28 +89,32 @@ def sign(secret: str, timestamp: int, body: bytes) -> str:
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
 
 
-def ping(secret: str, timestamp: int, _: Mapping[str, Any]) -> Delivery:
-    """Return a payment's success as Ping tells it."""
-    event_id = "whevt_" + secrets.token_hex(12)
+def ping(secret: str, timestamp: int, event: Mapping[str, Any]) -> Delivery:
+    """Return a payment's success as Ping tells it.
+
+    Args:
+        secret: that the receiver has too.
+        timestamp: in epoch seconds.
+        event: `paymentId`, `status`, `type`; `form` `t` for the header that holds time and
+            signature in one. All may be absent.
+    """
+    event_id, kind = "whevt_" + secrets.token_hex(12), str(event.get("type", "payment.success"))
     data = {
-        "paymentId": "pay_" + secrets.token_hex(12),
-        "status": "SUCCESS",
+        "paymentId": event.get("paymentId", "pay_" + secrets.token_hex(12)),
+        "status": event.get("status", "SUCCESS"),
         "amount": "1000000",
         "assetId": "nep141:usdc",
         "payerAddress": "sponsor.near",
         "recipientAddress": "gitsplits.near",
         "merchantId": "merchant_sandbox",
     }
-    event = {"id": event_id, "type": "payment.success", "created": timestamp, "data": data}
-    body = _encode(event)
-    headers = {
-        "content-type": "application/json",
-        "x-ping-signature": sign(secret, timestamp, body),
-        "x-ping-timestamp": str(timestamp),
-        "x-ping-event-id": event_id,
-        "x-ping-event-type": "payment.success",
-    }
-    return Delivery(event_id, body, headers)
+    body = _encode({"id": event_id, "type": kind, "created": timestamp, "data": data})
+    mac = sign(secret, timestamp, body)
+    signed = {"x-ping-signature": mac, "x-ping-timestamp": str(timestamp)}
+    if event.get("form") == "t":
+        signed = {"x-ping-signature": f"t={timestamp},v1={mac}"}
+    told = {"x-ping-event-id": event_id, "x-ping-event-type": kind}
+    return Delivery(event_id, body, {"content-type": "application/json", **signed, **told})
 
 
 def github(secret: str, timestamp: int, event: Mapping[str, Any]) -> Delivery:
