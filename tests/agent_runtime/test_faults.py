@@ -117,7 +117,7 @@ async def test_the_round_of_settling_leaves_a_payment_in_the_making_alone(ready,
 
 
 async def test_a_refused_transaction_is_a_failure_and_frees_the_key(ready, rails, monkeypatch):
-    monkeypatch.setattr(token, "GAS_EACH_MAX", 0)
+    monkeypatch.setattr(token, "GAS_EACH", 0)
     text = await ready.say(PAY)
     assert text.startswith("❌ Payment failed: the node refused it: INVALID_TRANSACTION"), text
     monkeypatch.undo()

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from agent_runtime.grammar import Pay, Repo
-from agent_runtime.intents import pay
 from agent_runtime.intents.pay import origin_of
 from agent_runtime.near import sender
 from agent_runtime.near.ledger import State
 from agent_runtime.near.resolver import Sight
 from agent_runtime.payments import PaymentState
+from agent_runtime.settlement import ATTEMPTS_MAX
 from sandbox.near import genesis
 
 PAY = "pay 10 USDC to acme/widgets"
@@ -57,7 +57,7 @@ async def test_it_is_signed_anew_only_so_often(plane, rails):
     rails.fault(failing())
     payment_id = (await plane.process(PAY, key="k1")).json()["paymentId"]
     payer = plane.service.payer
-    for _ in range(pay.ATTEMPTS_MAX - 1):
+    for _ in range(ATTEMPTS_MAX - 1):
         assert (await payer.retry(payment_id)).text.startswith("❌ Payment failed: Smart")
     rails.heal()
     assert "signed 3 times already" in (await payer.retry(payment_id)).text

@@ -18,7 +18,7 @@ from agent_runtime.main import main
 
 SHORT = {
     "http.app": {"RECONCILE_SECONDS": 0.3},
-    "intents.pay": {"AGAIN_SECONDS": 0.8},
+    "intents.paylegs": {"AGAIN_SECONDS": 0.8, "LEGS_SECONDS": 3.0},
     "near.absence": {"MARGIN_BLOCKS": 30},
     "near.death": {"LOOK_SECONDS": 0.2},
     "near.fence": {"FENCE_AFTER_SECONDS": 0.5, "FENCE_SECONDS": 0.4},

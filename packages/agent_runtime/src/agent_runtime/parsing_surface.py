@@ -9,6 +9,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}=[\x21-\x7e]{1,512}")
 WAYS_IN = ("http", "webhook", "poller", "cron")
 SECRETS_MAX = 2
+RECIPIENTS_MAX = 30
 SECRET_CHARS_MIN = 16
 INTERVAL_MINUTES_MIN = 5
 INTERVAL_MINUTES_MAX = 24 * 60
@@ -58,6 +59,13 @@ def answer_seconds(given: str) -> int:
     """Whole seconds from 1 to 24: the web gives up after 25 (contract §9)."""
     if not re.fullmatch(r"[0-9]{1,2}", given) or not 1 <= int(given) <= 24:
         raise ValueError("not a time to answer in; expected whole seconds from 1 to 24")
+    return int(given)
+
+
+def recipients(given: str) -> int:
+    """How many people one transaction pays, as far as its gas goes (rails §2.4)."""
+    if not re.fullmatch(r"[0-9]{1,2}", given) or not 1 <= int(given) <= RECIPIENTS_MAX:
+        raise ValueError(f"not a number of people; expected 1 to {RECIPIENTS_MAX}")
     return int(given)
 
 

@@ -13,6 +13,7 @@ from agent_runtime import amounts
 from agent_runtime.near.evidence import Evidence
 from agent_runtime.near.ledger import Attempt
 from agent_runtime.payments import Leg, Payment, PaymentState, Plan, Share, claims_of
+from agent_runtime.settlement import Standing, settle
 
 
 def payment_document(
@@ -32,6 +33,9 @@ def payment_document(
         network: `mainnet` or another name, for links.
     """
     plan = payment.plan
+    made = sorted((one for one in attempts if not one.fences), key=lambda one: one.nonce)
+    standings = {one.number: one for one in settle(payment.id, legs, made, evidence).legs}
+    told = [_leg(leg, standings[leg.number], attempts, evidence, network) for leg in legs]
     return {
         "id": payment.id,
         "state": payment.state.value,
@@ -49,20 +53,27 @@ def payment_document(
             for claim in claims_of(payment)
         ],
         "flags": list(plan.flags),
-        "transaction": payment.tx_hash if payment.tx_hash in evidence else None,
+        "transaction": next((one for one in payment.tx_hashes[-1:] if one in evidence), None),
+        "transactions": [leg["transaction"] for leg in told if leg["transaction"]],
         "createdAt": _time(payment.created_at),
         "updatedAt": _time(payment.updated_at),
-        "legs": [_leg(leg, attempts, evidence, network) for leg in legs],
+        "legs": told,
     }
 
 
 def _leg(
-    leg: Leg, attempts: Sequence[Attempt], evidence: Mapping[str, Evidence], network: str
+    leg: Leg,
+    standing: Standing,
+    attempts: Sequence[Attempt],
+    evidence: Mapping[str, Evidence],
+    network: str,
 ) -> dict[str, Any]:
     fences = {one.fences: one for one in attempts if one.fences}
     ours = [one for one in attempts if one.leg == leg.number and not one.fences]
     return {
         "number": leg.number,
+        "state": standing.state.value,
+        "transaction": standing.tx_hash if standing.tx_hash in evidence else None,
         "contract": leg.contract,
         "wrapped": leg.wrap,
         "transfers": [{"account": to, "units": str(units)} for to, units in leg.transfers],

@@ -118,7 +118,11 @@ class Leg:
 
 @dataclass(frozen=True)
 class Payment:
-    """A stored payment; its times are epoch seconds."""
+    """A stored payment; its times are epoch seconds.
+
+    Attributes:
+        tx_hash: what ended it; of a paid payment each leg's transaction, with blanks between.
+    """
 
     id: str
     plan: Plan
@@ -132,6 +136,11 @@ class Payment:
     def open(self) -> bool:
         """Whether its end is not known."""
         return self.state in OPEN
+
+    @property
+    def tx_hashes(self) -> tuple[str, ...]:
+        """The transactions that ended it, in the order of its legs."""
+        return tuple(self.tx_hash.split())
 
 
 @dataclass(frozen=True)

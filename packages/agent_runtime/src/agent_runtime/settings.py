@@ -132,6 +132,12 @@ class Settings(FundingSettings, HookSettings, PayoutSettings):
         "",
         parsing.limits,
     )
+    recipients_each: int = env(
+        "AGENT_LEG_RECIPIENTS",
+        "most people that one transaction pays, 1 to 30: all of them or none",
+        "30",
+        parsing_surface.recipients,
+    )
     strict_pay: bool = env(
         "AGENT_STRICT_PAY", "pay nobody while a contributor is not verified", "false", parsing.flag
     )

@@ -99,7 +99,7 @@ async def _bad_request(_: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def _lifetime(service: Service) -> AsyncIterator[None]:
-    """Settle what was open, serve, and keep settling and asking until the end."""
+    """Settle what was open, serve, and keep settling, going on and asking until the end."""
     await service.tee.guest()
     await _settle(service)
     tasks = [asyncio.create_task(_keep_settling(service))]
@@ -121,7 +121,13 @@ async def _lifetime(service: Service) -> AsyncIterator[None]:
 
 
 async def _keep_settling(service: Service) -> None:
+    """Begins with what a start found half made: nobody waits for it before we serve."""
     while True:
+        try:
+            if service.payer is not None:
+                await service.payer.go_on()
+        except Exception:  # noqa: BLE001 - logged; the next round must come
+            logger().exception("going_on_broke")
         await asyncio.sleep(RECONCILE_SECONDS)
         try:
             await _settle(service)

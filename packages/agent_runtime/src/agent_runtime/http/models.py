@@ -199,6 +199,7 @@ class Payment(BaseModel):
     owed: list[dict[str, Any]]
     flags: list[str]
     transaction: str | None = Field(description="only beside final evidence of it")
+    transactions: list[str] = Field(description="of the legs, in their order; likewise")
     createdAt: str
     updatedAt: str
     legs: list[dict[str, Any]]

@@ -1,45 +1,39 @@
-"""`pay`: distribute money over a split by one signed transaction (contract §6, §7; rails §2.4).
+"""`pay`: distribute money over a split by signed transactions (contract §6, §7; rails §2.4).
 
 Everything that can say no is asked before the payment is stored. After that, the only answers are
 paid, failed with nothing moved, unknown, or that a person must look; unknown is resolved by the
-transaction's hash and by nothing else.
+transactions' hashes and by nothing else. How the legs of a payment are made is in `paylegs`.
 """
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import asdict, replace
 from typing import Any
 
-from agent_runtime import amounts
 from agent_runtime.claims import Claims
-from agent_runtime.errors import Busy, RailError, Refusal
+from agent_runtime.errors import RailError, Refusal
 from agent_runtime.flight import Flight
 from agent_runtime.grammar import Pay
 from agent_runtime.handover.bonds import Bonds
 from agent_runtime.intents import paytexts
-from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan
+from agent_runtime.intents.payfunds import Funds
+from agent_runtime.intents.paylegs import DECIDE_SECONDS, NOTHING_MOVED, Legs
+from agent_runtime.intents.payplan import PolicyBlock, check_policy, legs_of, make_plan
 from agent_runtime.intents.screen import Screen
 from agent_runtime.limits import Limits
 from agent_runtime.near.contract import SplitContract
-from agent_runtime.near.evidence import Evidence
-from agent_runtime.near.ledger import Attempt, State, TransactionLedger
+from agent_runtime.near.ledger import OPEN, TransactionLedger
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.near.sender import Sender
-from agent_runtime.near.token import TokenContract, Transfer, batch
-from agent_runtime.parsing import Token
 from agent_runtime.payment_document import payment_document
-from agent_runtime.payments import Leg, Payment, PaymentLedger, PaymentState, Plan
+from agent_runtime.payments import Payment, PaymentLedger, PaymentState, Plan
 from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
-from agent_runtime.settlement import settle
+from agent_runtime.settlement import Settled
 
-DECIDE_SECONDS = 8.0
-AGAIN_SECONDS = 6.0
-ATTEMPTS_MAX = 3
-NOTHING_MOVED = (PaymentState.FAILED, PaymentState.DECLINED)
-FEE_RESERVE = 10**23  # 0.1 NEAR stays for gas when NEAR itself is paid
+GO_ON_AT_ONCE = 8
 
 
 class Payer:
@@ -60,18 +54,24 @@ class Payer:
         bonds: Bonds,
     ) -> None:
         self._settings = settings
-        self._rpc = rpc
         self._contract = contract
         self._sender = sender
         self._payments = payments
         self._transactions = transactions
         self._screen = screen
         self._limits = limits
-        self._claims = claims
-        self._bonds = bonds
+        self._funds = Funds(rpc, sender.account)
+        self._legs = Legs(
+            settings=settings,
+            sender=sender,
+            payments=payments,
+            transactions=transactions,
+            claims=claims,
+            bonds=bonds,
+            funds=self._funds,
+        )
         self._in_flight: set[str] = set()
         self._joined: Flight[Reply] = Flight()
-        self._contracts: dict[str, TokenContract] = {}
 
     async def pay(self, asked: Pay, payment_id: str, author: str, origin: str = "") -> Reply:
         """Carry out one payment, once; the reply names its id as soon as it is stored.
@@ -135,34 +135,64 @@ class Payer:
         Raises:
             sqlite3.IntegrityError: this id is stored already.
         """
-        leg = _leg_of(plan, self._settings.ft_contracts[plan.token].contract)
+        contract = self._settings.ft_contracts[plan.token].contract
+        legs = legs_of(plan, contract, self._settings.recipients_each)
         try:
             self._limits.check(plan)  # once more: nothing comes between this and the storing
         except PolicyBlock as block:
             return Reply(block.answer, "pay")
-        payment = self._payments.plan(payment_id, author, plan, [leg], origin)
-        return await self._make(payment, leg)
+        payment = self._payments.plan(payment_id, author, plan, legs, origin)
+        return paytexts.reply(await self._make(payment))
 
-    async def _make(self, payment: Payment, leg: Leg) -> Reply:
+    async def _make(self, payment: Payment) -> Payment:
         self._in_flight.add(payment.id)
         try:
-            return paytexts.reply(await self._send(payment, leg))
+            return await self._legs.make(payment)
         finally:
             self._in_flight.discard(payment.id)
 
     async def revisit(self, payment: Payment) -> Reply:
-        """Answer for a stored payment, after one more look if its end is not known."""
+        """Answer for a stored payment, after one more look if its end is not known.
+
+        One that is half made is gone on with.
+        """
         if payment.open and payment.id not in self._in_flight:
-            for attempt in self._transactions.of(payment.id)[-1:]:
-                await self._sender.settle(attempt.tx_hash)
-            payment = self._adopt(payment)
+            self._in_flight.add(payment.id)  # before the first wait: two revisits are one
+            try:
+                payment = await self._looked_at(payment)
+            finally:
+                self._in_flight.discard(payment.id)
         return paytexts.reply(payment)
+
+    async def _looked_at(self, payment: Payment) -> Payment:
+        for attempt in self._transactions.of(payment.id):
+            if attempt.state in OPEN:
+                await self._sender.settle(attempt.tx_hash)
+        if self._legs.settled(payment).half_made:
+            return await self._legs.make(payment)
+        return self._legs.adopt(payment)
+
+    async def go_on(self) -> None:
+        """Go on with every payment that is half made, whoever began it, side by side.
+
+        A payment that a request is working on right now is left to that request.
+        """
+        places = asyncio.Semaphore(GO_ON_AT_ONCE)
+
+        async def one(payment: Payment) -> None:
+            async with places:
+                if payment.id not in self._in_flight and self._legs.settled(payment).half_made:
+                    await self._make(payment)
+
+        async with asyncio.TaskGroup() as tasks:
+            for payment in self._payments.open():
+                tasks.create_task(one(payment))
 
     async def retry(self, payment_id: str) -> Reply:
         """Sign a payment anew, under its own id, that has ended with nothing moved.
 
-        The same legs, under a new nonce, at most `ATTEMPTS_MAX` times in all. A payment in another
-        state is answered as it stands.
+        The same legs, under new nonces, each at most `ATTEMPTS_MAX` times in all. A payment in
+        another state is answered as it stands.
         """
         payment = self._payments.get(payment_id)
         if payment is None:
@@ -171,35 +201,27 @@ class Payer:
             return paytexts.reply(payment)
         self._in_flight.add(payment_id)  # before the first wait: two retries are one
         try:
-            leg = self._leg_to_retry(payment)
-            token = Token(payment.plan.token, leg.contract, payment.plan.decimals)
-            async with asyncio.timeout(DECIDE_SECONDS):
-                await self._check_chain(payment.plan, token)
+            found = self._retriable(payment)
+            await self._legs.check_chain(payment, found.idle)
             self._limits.check(payment.plan)
-            self._claims.check_still_of(payment.id)
-            payment = self._payments.reopen(payment)
-            return paytexts.reply(await self._send(payment, leg))
+            self._legs.check_still_ours(payment)
+            return paytexts.reply(await self._legs.make(self._payments.reopen(payment)))
         except PolicyBlock as block:
             return Reply(block.answer, "pay", payment_id)
         except (Refusal, RailError) as error:
             return Reply(paytexts.refused(f"{error}; payment id {payment_id}"), "pay", payment_id)
-        except TimeoutError:
-            said = f"near: timed out; nothing was sent; payment id {payment_id}"
-            return Reply(paytexts.refused(said), "pay", payment_id)
         finally:
             self._in_flight.discard(payment_id)
 
-    def _leg_to_retry(self, payment: Payment) -> Leg:
-        legs, made = self._payments.legs(payment.id), self._transactions.of(payment.id)
-        if len(legs) != 1:
+    def _retriable(self, payment: Payment) -> Settled:
+        found = self._legs.settled(payment)
+        if not found.idle:
             raise Refusal("an older build planned it and kept no leg; ask for a new payment")
-        if len(made) >= ATTEMPTS_MAX:
-            raise Refusal(f"signed {len(made)} times already, the most there is; nothing moved")
-        if holder := self._bonds.holder(payment.id):
-            raise Refusal(f"{holder}; nothing was sent")
-        if payment.plan.token not in self._settings.allowed_tokens:
-            raise PolicyBlock([f"token {payment.plan.token} is not allowed any more"])
-        return legs[0]
+        if found.due is None:
+            made = max(leg.made for leg in found.legs)
+            raise Refusal(f"signed {made} times already, the most there is; nothing moved")
+        self._legs.check_still_ours(payment)
+        return found
 
     def document(self, payment_id: str) -> dict[str, Any] | None:
         """All that is known of a payment, for `GET /payments/{id}`; None for an unknown id."""
@@ -208,7 +230,7 @@ class Payer:
             return None
         attempts = self._transactions.all_of(payment_id)
         legs, network = self._payments.legs(payment_id), self._settings.near_network
-        return payment_document(payment, legs, attempts, self._evidence(attempts), network)
+        return payment_document(payment, legs, attempts, self._legs.evidence(attempts), network)
 
     def adopt_all(self) -> list[Payment]:
         """Bring every open payment to the state of its transaction; those still open afterwards.
@@ -217,7 +239,7 @@ class Payer:
         request is working on right now is left to that request.
         """
         idle = [payment for payment in self._payments.open() if payment.id not in self._in_flight]
-        ends = [self._adopt(payment) for payment in idle]
+        ends = [self._legs.adopt(payment) for payment in idle]
         return [payment for payment in ends if payment.state is PaymentState.UNKNOWN]
 
     async def _decide(self, asked: Pay) -> Plan:
@@ -232,73 +254,9 @@ class Payer:
 
     async def _checked(self, plan: Plan) -> Plan:
         self._limits.check(plan)
-        await self._check_chain(plan, self._settings.ft_contracts[plan.token])
+        transfers = [(share.account, share.units) for share in plan.paid]
+        await self._funds.check(transfers, self._settings.ft_contracts[plan.token])
         return plan
-
-    async def _check_chain(self, plan: Plan, token: Token) -> None:
-        """See that every transfer of the batch can succeed, before anything is signed."""
-        contract = self._token_contract(token)
-        accounts = [share.account for share in plan.paid]
-        if self._sender.account in accounts:
-            raise Refusal("the paying account is among the recipients; nothing was sent")
-        strangers, held = await asyncio.gather(
-            contract.unregistered([*accounts, self._sender.account]), self._held(token, contract)
-        )
-        if strangers:
-            raise Refusal(
-                f"not registered with {token.contract}: {', '.join(strangers)};"
-                " each needs a storage_deposit there first; nothing was sent"
-            )
-        if held < plan.total:
-            have, need = (amounts.to_text(n, token.decimals) for n in (held, plan.total))
-            raise Refusal(
-                f"the account holds {have} {token.symbol}, needs {need}; nothing was sent"
-            )
-
-    def _token_contract(self, token: Token) -> TokenContract:
-        return self._contracts.setdefault(token.contract, TokenContract(self._rpc, token))
-
-    async def _held(self, token: Token, contract: TokenContract) -> int:
-        if token.symbol != "NEAR":
-            return await contract.balance(self._sender.account)
-        found = await self._rpc.account(self._sender.account)
-        return max(0, int(found["amount"]) - FEE_RESERVE)
-
-    async def _send(self, payment: Payment, leg: Leg) -> Payment:
-        """Sign and send the leg; again, with a new nonce, if it was proven dead at once."""
-        transfers = [Transfer(account, units) for account, units in leg.transfers]
-        actions = batch(transfers, payment.id, wrap=leg.wrap)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + AGAIN_SECONDS
-        while True:
-            try:
-                attempt = await self._sender.submit(payment.id, leg.contract, actions, leg.number)
-            except Busy as busy:
-                return self._not_sent(payment, PaymentState.DECLINED, str(busy))
-            except (Refusal, RailError) as error:  # by `submit`'s promise, nothing was signed
-                return self._not_sent(payment, PaymentState.FAILED, str(error))
-            made = len(self._transactions.of(payment.id))
-            if attempt.state is not State.DEAD or made >= ATTEMPTS_MAX or loop.time() > until:
-                return self._adopt(payment)
-
-    def _not_sent(self, payment: Payment, state: PaymentState, said: str) -> Payment:
-        """End a payment whose newest attempt was not signed; what earlier ones did comes first."""
-        if self._transactions.of(payment.id):
-            return self._adopt(payment)
-        return self._payments.end(payment, state, "", said)
-
-    def _adopt(self, payment: Payment) -> Payment:
-        """Bring a payment to what its transactions and their evidence say."""
-        attempts = self._transactions.of(payment.id)
-        legs, evidence = self._payments.legs(payment.id), self._evidence(attempts)
-        found = settle(payment.id, legs, attempts, evidence)
-        if found.state in NOTHING_MOVED and (holder := self._bonds.holder(payment.id)):
-            found = replace(found, state=PaymentState.UNKNOWN, detail=holder)
-        return self._payments.end(payment, found.state, found.tx_hash, found.detail)
-
-    def _evidence(self, attempts: Sequence[Attempt]) -> dict[str, Evidence]:
-        told = ((one.tx_hash, self._transactions.evidence(one.tx_hash)) for one in attempts)
-        return {tx_hash: found for tx_hash, found in told if found is not None}
 
 
 def origin_of(channel: str, author: str, asked: Pay) -> str:
@@ -309,9 +267,3 @@ def origin_of(channel: str, author: str, asked: Pay) -> str:
     meant = replace(asked, amount=amount, repo=repo)
     text = json.dumps([channel, author, asdict(meant)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _leg_of(plan: Plan, contract: str) -> Leg:
-    transfers = tuple((share.account, share.units) for share in plan.paid)
-    wrap = plan.token == "NEAR"  # noqa: S105 - a token's symbol
-    return Leg(1, contract, wrap, transfers)

@@ -7,9 +7,9 @@ from agent_runtime.allocation import WHOLE, divide
 from agent_runtime.errors import Refusal
 from agent_runtime.grammar import Pay
 from agent_runtime.near.contract import Row, Split
-from agent_runtime.near.token import RECIPIENTS_MAX
+from agent_runtime.near.token import recipients_max
 from agent_runtime.parsing import Token, is_near_account
-from agent_runtime.payments import Plan, Share
+from agent_runtime.payments import Leg, Plan, Share
 from agent_runtime.rails.github import is_system_login
 from agent_runtime.settings import Settings
 
@@ -141,16 +141,11 @@ def make_plan(asked: Pay, token: Token, units: int, split: Split, found: Sorted)
     """Turn shares of 10^23 into units of the token that sum exactly.
 
     Raises:
-        Refusal: nobody to pay, too many for one transaction, or an amount too small to divide.
+        Refusal: nobody to pay, or an amount too small to divide.
     """
     if not found.eligible:
         why = "".join("\n" + line for line in found.notes)
         raise Refusal(f"No payout-eligible verified contributors; nothing was sent{why}")
-    if len(found.eligible) > RECIPIENTS_MAX:
-        raise Refusal(
-            f"{len(found.eligible)} recipients, but one transaction holds {RECIPIENTS_MAX};"
-            " nothing was sent"
-        )
     weights = [row.units for row, _ in found.eligible] + [row.units for row in found.unverified]
     payable = units * sum(weights) // WHOLE
     try:
@@ -175,4 +170,22 @@ def make_plan(asked: Pay, token: Token, units: int, split: Split, found: Sorted)
         tuple(owed),
         safety_flags(split, found),
         found.notes,
+    )
+
+
+def legs_of(plan: Plan, contract: str, recipients: int) -> tuple[Leg, ...]:
+    """Cut a plan into transactions, in the order of its recipients.
+
+    Args:
+        plan: who gets what; somebody does.
+        contract: the token's account.
+        recipients: the most that one transaction should pay, 1 or more.
+    """
+    wrap = plan.token == "NEAR"  # noqa: S105 - a token's symbol
+    most = min(recipients, recipients_max(wrap=wrap))
+    transfers = tuple((share.account, share.units) for share in plan.paid)
+    starts = range(0, len(transfers), most)
+    return tuple(
+        Leg(number, contract, wrap, transfers[at : at + most])
+        for number, at in enumerate(starts, start=1)
     )

@@ -40,15 +40,16 @@ def reply(payment: Payment) -> Reply:
 
 
 def _paid(payment: Payment) -> str:
-    plan = payment.plan
+    plan, paid_by = payment.plan, payment.tx_hashes
+    many = f"{len(paid_by)} NEAR transactions" if len(paid_by) > 1 else "one NEAR transaction"
     amount, paid = amounts.to_text(plan.total, plan.decimals), len(plan.paid)
     headline = f"✅ Distributed {amount} {plan.token} to {paid} payout-eligible verified"
     lines = [
         f"{headline} contributors via near!",
         f"Coverage: {paid}/{paid + len(plan.owed)} contributors eligible+verified",
         "Payment mode: agent_rails_near",
-        "🌐 Protocol: NEP-141 transfers in one NEAR transaction",
-        f"🔗 Transaction: {payment.tx_hash}",
+        f"🌐 Protocol: NEP-141 transfers in {many}",
+        *(f"🔗 Transaction: {tx_hash}" for tx_hash in paid_by),
         f"📜 Split: {plan.split_id}",
         f"🧾 Payment: {payment.id}",
     ]

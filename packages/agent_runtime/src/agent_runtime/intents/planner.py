@@ -15,7 +15,8 @@ from agent_runtime.allocation import percent_text
 from agent_runtime.events import EventLog
 from agent_runtime.grammar import Approve, Create, Pay, read
 from agent_runtime.intents.create import Splitter
-from agent_runtime.intents.pay import NOTHING_MOVED, Payer
+from agent_runtime.intents.pay import Payer
+from agent_runtime.intents.paylegs import NOTHING_MOVED
 from agent_runtime.intents.planblock import show
 from agent_runtime.intents.redeem import Redeemer
 from agent_runtime.locks import NamedLocks
@@ -189,6 +190,8 @@ def _params(
         "amount": amounts.to_text(plan.units, plan.decimals),
         "token": plan.token,
         "split": plan.split_id,
+        "total": amounts.to_text(plan.total, plan.decimals),
+        "waiting": amounts.to_text(sum(share.units for share in plan.owed), plan.decimals),
         "recipients": shares("paid"),
         "accounts": {share.login: share.account for share in plan.paid},
         "pending": shares("owed"),

@@ -12,9 +12,9 @@ from agent_runtime.near.transaction import TERAGAS, Action, Call
 from agent_runtime.parsing import Token
 
 GAS_TOTAL = 300 * TERAGAS
-GAS_EACH_MAX = 10 * TERAGAS
-GAS_EACH_MIN = 3 * TERAGAS
-RECIPIENTS_MAX = GAS_TOTAL // GAS_EACH_MIN - 1
+GAS_EACH = 10 * TERAGAS
+RECIPIENTS_MAX = GAS_TOTAL // GAS_EACH
+"""A transfer needs that much gas to be sure, and a transaction may hold no more of them (§2.4)."""
 ONE_YOCTO = 1
 REGISTERED_SECONDS = 600.0
 REGISTERED_MAX = 10_000
@@ -47,13 +47,13 @@ class TokenContract:
             raise RailUnknown("near", f"ft_balance_of {account} gave no amount")
         return int(found)
 
-    async def unregistered(self, accounts: Sequence[str]) -> list[str]:
+    async def unregistered(self, accounts: Sequence[str], *, anew: bool = False) -> list[str]:
         """The accounts that cannot receive the token yet; one would fail the whole batch.
 
-        An account found registered is not asked about again for `REGISTERED_SECONDS`: should it
-        leave meanwhile, its batch is undone as a whole and nobody is paid.
+        An account found registered is not asked about again for `REGISTERED_SECONDS`, unless
+        `anew`: should it leave meanwhile, its batch is undone as a whole and nobody is paid.
         """
-        since = time.monotonic() - REGISTERED_SECONDS
+        since = float("inf") if anew else time.monotonic() - REGISTERED_SECONDS
         asked = [name for name in accounts if self._registered.get(name, float("-inf")) <= since]
         held = await asyncio.gather(*(self._storage(account) for account in asked))
         return [account for account, has in zip(asked, held, strict=True) if not has]
@@ -67,23 +67,24 @@ class TokenContract:
         return found is not None
 
 
+def recipients_max(*, wrap: bool) -> int:
+    """How many people one transaction can pay; wrapping is an action of its own."""
+    return RECIPIENTS_MAX - wrap
+
+
 def batch(transfers: Sequence[Transfer], memo: str, *, wrap: bool) -> tuple[Action, ...]:
     """One action for each recipient: all of them apply, or none.
 
-    The gas of one transaction is shared evenly, up to what a transfer needs with ease; should it
-    not do, the whole batch is undone and nobody is paid.
-
     Args:
-        transfers: 1 to `RECIPIENTS_MAX`.
+        transfers: 1 to `recipients_max`.
         memo: the payment id, found again in the token's events.
         wrap: first turn NEAR of the signer into the wrapped token.
     """
     actions: list[Action] = []
-    gas = min(GAS_EACH_MAX, GAS_TOTAL // (len(transfers) + wrap))
     if wrap:
         total = sum(transfer.units for transfer in transfers)
-        actions.append(Call("near_deposit", b"{}", gas, total))
+        actions.append(Call("near_deposit", b"{}", GAS_EACH, total))
     for transfer in transfers:
         args = {"receiver_id": transfer.account, "amount": str(transfer.units), "memo": memo}
-        actions.append(Call("ft_transfer", wire.encode(args), gas, ONE_YOCTO))
+        actions.append(Call("ft_transfer", wire.encode(args), GAS_EACH, ONE_YOCTO))
     return tuple(actions)

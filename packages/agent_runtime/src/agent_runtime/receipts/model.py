@@ -37,6 +37,8 @@ def receipt(stamp: Stamp, document: Mapping[str, Any]) -> dict[str, Any]:
         document: of the payment, as `payment_document` makes it.
     """
     state = PaymentState(document["state"])
+    proofs = _proofs(document)
+    named = (one for one in proofs if one["transaction"] == document["transaction"])
     return {
         "receipt": stamp.id,
         "payment": stamp.payment_id,
@@ -46,7 +48,9 @@ def receipt(stamp: Stamp, document: Mapping[str, Any]) -> dict[str, Any]:
         "detail": document["detail"],
         **{name: document[name] for name in _TAKEN},
         "attempts": [_attempt(one) for leg in document["legs"] for one in leg["attempts"]],
-        "proof": _proof(document),
+        "legs": len(document["legs"]),
+        "proof": next(named, None),
+        "proofs": proofs,
         "plane": {"name": stamp.plane, "build": stamp.build},
         "attestation": _attestation(stamp),
         "writtenAt": _time(stamp.written_at),
@@ -63,6 +67,7 @@ _TAKEN = (
     "owed",
     "flags",
     "transaction",
+    "transactions",
     "createdAt",
     "updatedAt",
 )
@@ -72,19 +77,17 @@ def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
     return {"hash": attempt["transaction"], "state": attempt["state"]}
 
 
-def _proof(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The evidence of the transaction that the payment names; None while it names none.
+def _proofs(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The evidence of each leg's transaction, in their order; none of a leg that names none.
 
     Who told it is only counted: the address of a provider can be a key.
     """
-    for leg in document["legs"]:
-        for attempt in leg["attempts"]:
-            if document["transaction"] is None or attempt["evidence"] is None:
-                continue
-            if attempt["transaction"] == document["transaction"]:
-                seen = attempt["evidence"]
-                return {**seen, "providers": len(seen["providers"])}
-    return None
+    return [
+        {**seen, "leg": leg["number"], "providers": len(seen["providers"])}
+        for leg in document["legs"]
+        for attempt in leg["attempts"]
+        if attempt["transaction"] == leg["transaction"] and (seen := attempt["evidence"])
+    ]
 
 
 def _attestation(stamp: Stamp) -> dict[str, Any]:

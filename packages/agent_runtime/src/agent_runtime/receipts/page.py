@@ -39,7 +39,7 @@ def page(found: Mapping[str, Any]) -> str:
         _rows("Payment", _payment(found)),
         _shares("Recipients", ("login", "account"), found["paid"], symbol),
         _shares("Waiting for verification", ("login", "claim"), found["owed"], symbol),
-        _rows("Transaction", _transaction(found)),
+        *_transactions(found),
         _attempts(found),
         _rows("Plane", _plane(found)),
         f"<p>{escape(found['attestation']['said'])}</p>",
@@ -68,10 +68,21 @@ def _payment(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _transaction(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    proof = found["proof"]
-    if proof is None:
-        return [("Transaction", "none with final evidence")]
+def _transactions(found: Mapping[str, Any]) -> list[str]:
+    """What proves each leg; a payment of one leg does not speak of legs."""
+    if not found["proofs"]:
+        return [_rows("Transaction", [("Transaction", "none with final evidence")])]
+    several = found["legs"] > 1
+    return [
+        _rows(
+            f"Transaction of leg {proof['leg']} of {found['legs']}" if several else "Transaction",
+            _transaction(proof),
+        )
+        for proof in found["proofs"]
+    ]
+
+
+def _transaction(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
     block = proof["block"]
     link = (
         f'<a href="{escape(proof["explorer"])}" rel="noreferrer">{_code(proof["transaction"])}</a>'
@@ -102,8 +113,8 @@ def _plane(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _attempts(found: Mapping[str, Any]) -> str:
-    """The transactions that were signed, if the payment does not simply name one."""
-    if found["proof"] is not None and len(found["attempts"]) == 1:
+    """The transactions that were signed, if the receipt does not simply prove each."""
+    if len(found["attempts"]) == len(found["proofs"]):
         return ""
     rows = [(escape(one["state"]), _code(one["hash"])) for one in found["attempts"]]
     return _rows("What was signed", rows) if rows else ""
