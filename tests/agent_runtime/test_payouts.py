@@ -1,0 +1,418 @@
+"""Orders to Ping: sent once, repeated only while that is safe, paid only by what NEAR shows."""
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import time
+from dataclasses import dataclass, field
+
+import base58
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent_runtime.errors import RailUnknown, Refusal
+from agent_runtime.near.evidence import Evidence, Moved
+from agent_runtime.near.ledger import NewAttempt, TransactionLedger
+from agent_runtime.near.outcome import Report
+from agent_runtime.near.transaction import Signed
+from agent_runtime.payments import Leg, PaymentLedger, PaymentState, Plan, Share
+from agent_runtime.payouts import pingpay
+from agent_runtime.payouts.judge import Final, Unseen
+from agent_runtime.payouts.orders import OrderBook, OrderState
+from agent_runtime.payouts.pingpay import PingPayouts
+from agent_runtime.rails.ping_answers import Accepted, Declined, Unknown, Word
+from agent_runtime.settings import Settings
+
+HOUR_NS = 3600 * 10**9
+REFUSED = Declined("INVALID_REQUEST", "no")
+LOST = Unknown("HTTP 504")
+SHARES = (Share("ada", "ada.near", 5), Share("ken", "ken.near", 2))
+PLAN = Plan("github.com/a/b", "split-1-1", "USDC", 6, 7, SHARES, (), ())
+LEG = Leg(1, "usdc.near", wrap=False, transfers=(("ada.near", 5), ("ken.near", 2)))
+
+
+def hash_of(name):
+    return base58.b58encode(hashlib.sha256(name.encode()).digest()).decode()
+
+
+def said(word=Word.SUCCESS, name="h", remote="intent_1"):
+    return Accepted(remote, word, (hash_of(name),) if name else ())
+
+
+PENDING = said(Word.PENDING, "")
+
+
+@dataclass
+class Ping:
+    """Answers as told, the last answer again and again; remembers what it was sent."""
+
+    answers: list = field(default_factory=list)
+    placed: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
+    configured: bool = True
+    before: object = None
+
+    async def place(self, key, request):
+        self.placed.append((key, request))
+        return self._next()
+
+    async def look_up(self, remote_id):
+        self.asked.append(remote_id)
+        return self._next()
+
+    def _next(self):
+        if self.before:
+            self.before()
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@dataclass
+class Near:
+    """Shows the transactions that it has, all of the plan unless told otherwise."""
+
+    shown: dict = field(default_factory=dict)
+    at_ns: int = 1_000 * HOUR_NS
+    deaf: bool = False
+
+    async def now_ns(self):
+        if self.deaf:
+            raise RailUnknown("near", "timed out")
+        return self.at_ns
+
+    async def look(self, tx_hash, signer):
+        return self.shown.get(tx_hash, Unseen("UNKNOWN_TRANSACTION"))
+
+    def show(self, name="h", ada=5):
+        tx_hash = hash_of(name)
+        moved = tuple(
+            Moved("usdc.near", "ping.near", to, units, "memo")
+            for to, units in (("ada.near", ada), ("ken.near", 2))
+        )
+        report = Report(tx_hash, "ping.near", "k", 1, "usdc.near", "B", (), "d")
+        evidence = Evidence(report, 9, moved, ("http://a",), 0.0)
+        self.shown[tx_hash] = Final(evidence, landed=True, at_ns=self.at_ns + 1)
+
+
+class World:
+    """A ledger in memory, and what stands around it."""
+
+    def __init__(self, *answers, **more):
+        environ = {
+            "PING_PAY_API_KEY": "k",
+            "PING_PAY_ACCOUNT": "ping.near",
+            "AGENT_PAYOUT_RAIL": "pingpay",
+            **more,
+        }
+        self.db = sqlite3.connect(":memory:")
+        self.payments, self.transactions = PaymentLedger(self.db), TransactionLedger(self.db)
+        self.orders = OrderBook(self.db)
+        self.ping, self.near = Ping(list(answers)), Near()
+        self.settings = Settings.from_environ(environ)
+        self.restart()
+
+    def restart(self):
+        self.rail = PingPayouts(self.settings, self.ping, self.near, self.orders, self.payments)
+
+    def payment(self, name="pay-1"):
+        return self.payments.get(name) or self.payments.plan(name, "me", PLAN, [LEG])
+
+    async def carry(self, name="pay-1"):
+        return await self.rail.carry(self.payment(name))
+
+    async def settle(self, name="pay-1"):
+        return await self.rail.settle(self.payment(name))
+
+    def order(self, name="pay-1"):
+        return self.orders.of_payment(name)
+
+    def passes(self, seconds):
+        """Let our clock go on, as far as orders know."""
+        with self.db:
+            self.db.execute(
+                "UPDATE orders SET due_at = due_at - ?, first_sent_at = first_sent_at - ?",
+                (seconds, seconds),
+            )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(pingpay, "FOLLOW_SECONDS", 0.0)
+
+
+@pytest.fixture
+def make():
+    made = []
+
+    def world(*answers, **more):
+        made.append(World(*answers, **more))
+        return made[-1]
+
+    yield world
+    for one in made:
+        one.db.close()
+
+
+async def test_an_order_is_paid_when_near_shows_what_was_ordered(make):
+    world = make(said())
+    world.near.show()
+    found = await world.carry()
+    assert (found.state, found.tx_hash) == (PaymentState.PAID, hash_of("h"))
+    assert world.rail.standing("pay-1") == found
+    ((key, request),) = world.ping.placed
+    assert key == "pay-1-1"
+    assert json.loads(request) == {
+        "action": "distribute",
+        "split_id": "split-1-1",
+        "token": "USDC",
+        "total_amount": "7",
+        "recipients": [
+            {"address": "ada.near", "amount": "5"},
+            {"address": "ken.near", "amount": "2"},
+        ],
+    }
+
+
+async def test_before_a_byte_leaves_it_is_on_disk_that_one_may(make):
+    world = make(said())
+
+    def look():
+        order = world.order()
+        assert (order.state, order.sends, world.db.in_transaction) == (OrderState.SENT, 1, False)
+
+    world.ping.before = look
+    await world.carry()
+    assert len(world.ping.placed) == 1
+
+
+async def test_what_was_not_answered_is_repeated_later_with_the_same_key_and_bytes(make):
+    world = make(LOST, said())
+    world.near.show()
+    assert (await world.carry()).state is PaymentState.UNKNOWN
+    assert (await world.settle()).state is PaymentState.UNKNOWN
+    assert len(world.ping.placed) == 1  # not at once: two at a time are told apart by nobody
+    world.passes(pingpay.AGAIN_SECONDS + 1)
+    assert (await world.settle()).state is PaymentState.PAID
+    first, second = world.ping.placed
+    assert first == second
+
+
+async def test_nothing_is_repeated_once_ping_may_have_forgotten_by_our_clock(make):
+    world = make(LOST)
+    await world.carry()
+    world.passes(23 * 3600)
+    found = await world.settle()
+    assert (found.state, len(world.ping.placed)) == (PaymentState.UNKNOWN, 1)
+    assert "ask Ping" in found.detail
+
+
+async def test_nothing_is_repeated_once_ping_may_have_forgotten_by_the_chains_clock(make):
+    world = make(LOST)
+    await world.carry()
+    world.passes(pingpay.AGAIN_SECONDS + 1)
+    world.near.at_ns += 23 * HOUR_NS
+    await world.settle()
+    assert len(world.ping.placed) == 1
+
+
+async def test_nothing_is_repeated_while_the_chains_time_is_not_known(make):
+    world = make(LOST)
+    await world.carry()
+    world.passes(pingpay.AGAIN_SECONDS + 1)
+    world.near.deaf = True
+    assert (await world.settle()).state is PaymentState.UNKNOWN
+    assert len(world.ping.placed) == 1
+
+
+async def test_a_ping_that_knows_no_key_again_is_never_sent_an_order_twice(make):
+    world = make(LOST, PING_PAY_KEY_HOURS="0")
+    await world.carry()
+    world.passes(pingpay.AGAIN_SECONDS + 1)
+    await world.settle()
+    assert len(world.ping.placed) == 1
+
+
+async def test_a_refusal_of_the_first_sending_ends_it_and_a_retry_sends_the_same_again(make):
+    world = make(REFUSED, said())
+    world.near.show()
+    found = await world.carry()
+    assert (found.state, "nothing moved" in found.detail) == (PaymentState.FAILED, True)
+    assert (await world.settle()).state is PaymentState.FAILED
+    assert (await world.carry()).state is PaymentState.PAID
+    first, second = world.ping.placed
+    assert first == second
+
+
+async def test_a_refusal_after_an_unknown_answer_ends_nothing(make):
+    world = make(LOST, REFUSED)
+    await world.carry()
+    world.passes(pingpay.AGAIN_SECONDS + 1)
+    found = await world.settle()
+    assert (found.state, len(world.ping.placed)) == (PaymentState.UNKNOWN, 2)
+    assert "may have the first one" in found.detail
+
+
+async def test_what_was_refused_a_day_ago_is_not_sent_once_more(make):
+    world = make(REFUSED)
+    await world.carry()
+    world.passes(23 * 3600)
+    found = await world.carry()
+    assert (found.state, len(world.ping.placed)) == (PaymentState.FAILED, 1)
+    assert "ask for a new payment" in found.detail
+
+
+async def test_what_has_an_id_is_looked_up_and_never_sent_again(make):
+    world = make(PENDING, Unknown("HTTP 503"), REFUSED, PENDING, said())
+    world.near.show()
+    await world.carry()
+    world.passes(48 * 3600)
+    states = [(await world.settle()).state for _ in range(4)]
+    assert states == [PaymentState.UNKNOWN] * 3 + [PaymentState.PAID]
+    assert (len(world.ping.placed), world.ping.asked) == (1, ["intent_1"] * 4)
+
+
+async def test_one_transaction_pays_one_order(make):
+    world = make(said())
+    world.near.show()
+    await world.carry("pay-1")
+    world.ping.answers = [said(remote="intent_2")]
+    found = await world.carry("pay-2")
+    assert (found.state, "it pays pay-1" in found.detail) == (PaymentState.REVIEW, True)
+
+
+async def test_the_disk_itself_lets_one_transaction_pay_one_order(make, monkeypatch):
+    world = make(said())
+    world.near.show()
+    await world.carry("pay-1")
+    monkeypatch.setattr(OrderBook, "holder_of", lambda *_: "")
+    world.ping.answers = [said(remote="intent_2")]
+    assert (await world.carry("pay-2")).state is PaymentState.REVIEW
+
+
+async def test_a_transaction_of_our_own_pays_no_order(make):
+    world = make(said())
+    world.near.show()
+    new = NewAttempt("pay-0", "ft_transfer", "us.near", "ed25519:x", 1, "B", 1)
+    world.transactions.store(new, Signed(hash_of("h"), b"raw"))
+    found = await world.carry()
+    assert (found.state, "signed it itself" in found.detail) == (PaymentState.REVIEW, True)
+
+
+async def test_an_id_that_another_order_has_is_believed_of_neither(make):
+    world = make(PENDING)
+    await world.carry("pay-1")
+    found = await world.carry("pay-2")
+    assert (found.state, world.order("pay-2").state) == (PaymentState.UNKNOWN, OrderState.SENT)
+    assert "another order" in found.detail
+
+
+async def test_without_the_chains_time_nothing_is_ordered(make):
+    world = make(said())
+    world.near.deaf = True
+    found = await world.carry()
+    assert (found.state, world.ping.placed, world.order()) == (PaymentState.FAILED, [], None)
+
+
+async def test_stopped_between_storing_and_sending_nothing_moved_and_nothing_is_sent(
+    make, monkeypatch
+):
+    world = make(said())
+    with monkeypatch.context() as patched:
+        patched.setattr(OrderBook, "leaves", lambda *_: {}["killed"])
+        with pytest.raises(KeyError):
+            await world.carry()
+    world.restart()
+    assert await world.rail.settle_due() == []
+    assert (world.rail.standing("pay-1").state, world.ping.placed) == (PaymentState.FAILED, [])
+
+
+async def test_stopped_while_sending_it_is_unknown_until_it_was_repeated(make):
+    world = make(said())
+    world.near.show()
+    world.ping.before = lambda: {}["killed"]
+    with pytest.raises(KeyError):
+        await world.carry()
+    world.restart()
+    world.ping.before = None
+    assert [one.id for one in await world.rail.settle_due()] == ["pay-1-1"]
+    assert world.rail.standing("pay-1").state is PaymentState.UNKNOWN
+    world.passes(pingpay.AGAIN_SECONDS + 1)
+    assert await world.rail.settle_due() == []
+    assert world.rail.standing("pay-1").state is PaymentState.PAID
+    assert world.ping.placed[0] == world.ping.placed[1]
+
+
+async def test_a_clock_that_was_set_back_does_not_stop_the_looking(make):
+    world = make(PENDING)
+    await world.carry()
+    world.passes(-7 * 24 * 3600)
+    await world.rail.settle_due()
+    assert world.ping.asked == ["intent_1"]
+
+
+async def test_what_is_not_due_is_left_alone_and_pauses_grow_to_an_end(make):
+    world = make(PENDING)
+    await world.carry()
+    await world.rail.settle_due()
+    assert world.ping.asked == []
+    for _ in range(12):
+        await world.settle()
+    assert 590 < world.order().due_at - time.time() <= 600
+
+
+async def test_what_somebody_works_on_is_left_to_them(make):
+    world = make(PENDING)
+    await world.carry()
+    world.passes(3600)
+    async with world.rail._busy.alone("pay-1"):
+        await world.rail.settle_due()
+    assert world.ping.asked == []
+
+
+async def test_an_order_outlives_the_key_and_says_so(make):
+    world = make(PENDING)
+    await world.carry()
+    world.ping.configured = False
+    found = await world.settle()
+    assert (found.state, world.ping.asked) == (PaymentState.UNKNOWN, [])
+    assert "PING_PAY_API_KEY" in found.detail
+
+
+@pytest.mark.parametrize("count", [101, 1])
+def test_what_cannot_be_held_against_one_transaction_is_refused_before_it_is_stored(make, count):
+    account = "ping.near" if count == 1 else "ada.near"
+    plan = Plan("r", "s", "USDC", 6, 1, (Share("a", account, 1),) * count, (), ())
+    with pytest.raises(Refusal, match="nothing was sent"):
+        make(said()).rail.check(plan)
+
+
+ANSWERS = st.one_of(
+    st.sampled_from((LOST, REFUSED, PENDING, Unknown("reset"), said(Word.OTHER, ""))),
+    st.builds(said, st.sampled_from(Word), st.sampled_from(("", "made-up", "less", "h2"))),
+    st.just(Accepted("intent_1", Word.SUCCESS, (), "0x")),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ANSWERS, min_size=1, max_size=8))
+def test_no_sequence_of_answers_is_paid_without_the_plan_on_chain(answers):
+    """`made-up` is unknown to NEAR, `less` pays less, `h2` pays another order."""
+    world = World(said(name="h2", remote="intent_0"))
+    world.near.show("less", ada=4)
+    world.near.show("h2")
+
+    async def play():
+        assert (await world.carry("pay-0")).state is PaymentState.PAID
+        world.ping.answers, world.ping.placed = [*answers, LOST], []
+        await world.carry()
+        for _ in range(len(answers)):
+            world.passes(pingpay.AGAIN_SECONDS + 601)
+            await world.settle()
+
+    try:
+        asyncio.run(play())
+        assert world.rail.standing("pay-1").state is not PaymentState.PAID
+        assert len(set(world.ping.placed)) == 1
+    finally:
+        world.db.close()
