@@ -229,32 +229,6 @@ def test_the_webhook_signature_is_hmac_over_timestamp_dot_body():
     assert sign("key", 1, b"{}") == expected
 
 
-async def hot(client, method, path, *, token=None, **kwargs):
-    headers = {"authorization": token or f"Bearer {client.credentials.hot_jwt}"}
-    url = client.urls["hot"] + path
-    return await client.http.request(method, url, headers=headers, **kwargs)
-
-
-async def test_hot_lists_payments_for_the_token_with_and_without_bearer(client):
-    path = "/partners/processed_payments?limit=1"
-    bare = client.credentials.hot_jwt
-    for token, status in ((None, 200), (bare, 200), ("Bearer x", 401), ("x", 401)):
-        assert (await hot(client, "GET", path, token=token)).status_code == status
-    shown = (await hot(client, "GET", path)).json()
-    assert shown["pagination"] == {"limit": 1, "offset": 0, "count": 1}
-    assert (await hot(client, "GET", "/partners/processed_payments?limit=x")).status_code == 422
-
-
-async def test_hot_gives_an_item_that_looks_like_a_hash_and_is_none(client):
-    item = dict.fromkeys(("merchant_id", "memo", "header", "description", "token"), "x")
-    made = (await hot(client, "POST", "/partners/merchant_item", json=item)).json()
-    assert len(made["item_id"]) == 64
-    assert not client.world.chain.knows(made["item_id"])
-    assert (await hot(client, "POST", "/partners/merchant_item", json={})).status_code == 422
-    path = f"/partners/merchant_item/{made['item_id']}/test_webhook"
-    assert (await hot(client, "POST", path)).status_code == 200
-
-
 async def chat(client, **changes):
     wallet = client.credentials.wallet
     url = client.urls["eigenai"]

@@ -11,7 +11,10 @@
     GET|PUT|DELETE /near/providers   {"<name>": {"lag", "forgets_after", "height_offset"}}: how the
                                      chain looks at `/~<name>`; or {"nodes": [..], "order", "seed"}:
                                      several such nodes behind that one address
-    POST           /<who>/deliver    who is ping, github or neynar. {"url": ..., "kind":
+    POST           /hot/pay          a payer pays an item, on the chain: {"item_id", "units",
+                                     "receiver", "memo", "status"}, all but the first optional
+                                     (see `rails.hot`)
+    POST           /<who>/deliver    who is ping, github, neynar or hot. {"url": ..., "kind":
                                      "good|wrong|stale|replay", "copies": n, "event": {...}}: all
                                      copies of the one delivery at the same time; what an event
                                      may say is in `rails.webhooks`
@@ -21,7 +24,7 @@ Every request carries `Authorization: Bearer <control token>`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -49,6 +52,9 @@ _KINDS: Final = get_args(Variety)
 _COPIES_MAX: Final = 100
 _SKIP_MAX: Final = 10**6
 
+Order = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Carries out what a body says; raises ValueError if it says what cannot be done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -60,6 +66,7 @@ class Control:
     senders: Mapping[str, Webhooks]
     casts: Sequence[Mapping[str, Any]]
     calls: Counter[str] = field(default_factory=Counter)
+    orders: Mapping[str, Order] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -96,6 +103,8 @@ class Control:
                 return {"casts": list(self.casts)}
             case "POST", path if path.endswith("/deliver") and path[1:-8] in self.senders:
                 return await self._deliver(self.senders[path[1:-8]], request)
+            case "POST", path if path in self.orders:
+                return _carry_out(self.orders[path], request)
             case _:
                 return self._order_chain(request)
 
@@ -162,6 +171,13 @@ class Control:
         except ValueError as error:
             raise ControlError(409, str(error)) from error
         return answers[0] if copies == 1 else {**answers[0], "answers": answers}
+
+
+def _carry_out(order: Order, request: Request) -> dict[str, Any]:
+    try:
+        return order(request.json_object())
+    except ValueError as error:
+        raise ControlError(422, str(error)) from error
 
 
 def _number(body: Mapping[str, Any], name: str, least: int, most: int) -> int:

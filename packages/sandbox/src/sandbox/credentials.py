@@ -52,7 +52,8 @@ class Credentials:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         planes = {plane: KeyPair.from_seed(secrets.token_bytes(32)) for plane in PLANES}
-        near = genesis.Keys(planes, KeyPair.from_seed(secrets.token_bytes(32)))
+        payers = (KeyPair.from_seed(secrets.token_bytes(32)) for _ in range(2))
+        near = genesis.Keys(planes, *payers)
         claims = {"sub": "merchant", "jti": secrets.token_hex(8)}
         return cls(
             app_pem=pem.decode(),

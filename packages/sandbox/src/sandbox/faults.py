@@ -24,7 +24,10 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
         *("not_found", "failed", "no_reference", "less", "pending", "failed_after"),
         *("made_up_hash", "other_hash", "bare_hash", "no_hash", "strange_word"),
     ),
-    "hot": ("html", "unauthorized"),
+    "hot": (
+        *("html", "unauthorized", "no_item"),
+        *("made_up_hash", "item_as_hash", "foreign_hash", "no_hash"),
+    ),
     "eigenai": ("success_false", "no_grant", "bad_signature"),
     "neynar": ("unauthorized", "html", "no_hash"),
     "guest": (

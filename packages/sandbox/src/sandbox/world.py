@@ -61,6 +61,9 @@ class World:
         self._options = options
         secret = self.credentials
         self.neynar = Neynar(secret.neynar_key, secret.neynar_signer, BOT_FID)
+        sponsor = Payer(self.chain, genesis.SPONSOR, near_keys.sponsor)
+        decimals = {genesis.USDC: 6, genesis.WRAP: 24}
+        self.hot = Hot(secret.hot_jwt, genesis.AGENT, sponsor, decimals)
         treasury = Payer(self.chain, genesis.TREASURY, secret.near.treasury)
         tokens = {"USDC": genesis.USDC, "NEAR": genesis.WRAP}
         self.ping = Ping(secret.ping_key, treasury, tokens)
@@ -79,6 +82,7 @@ class World:
             self._senders(),
             self.neynar.casts,
             self.calls,
+            {"/hot/pay": self.hot.pay},
         )
         port = options.ports.get("control", 0)
         self._servers["control"] = Server(control, host=options.host, port=port)
@@ -93,7 +97,7 @@ class World:
             ),
             "near": NearRpc(self.chain, NETWORK, self._options.rpc_wait_seconds),
             "ping": self.ping,
-            "hot": Hot(secret.hot_jwt, "merchant.near"),
+            "hot": self.hot,
             "eigenai": EigenAI(secret.operator, secret.wallet.address),
             "neynar": self.neynar,
         }
@@ -104,6 +108,7 @@ class World:
             "ping": Webhooks(secret.ping_webhook_secret, webhooks.ping),
             "github": Webhooks(secret.github_webhook_secret, webhooks.github),
             "neynar": Webhooks(secret.farcaster_webhook_secret, webhooks.neynar),
+            "hot": Webhooks("", self.hot.delivery),
         }
 
     @property

@@ -19,6 +19,7 @@ OWNER: Final = "gitsplits-owner.near"
 USDC: Final = "17208628f84f5d6ad33f0da3bbbeb27ffcb398eac501a31bd6ad2011e36133a1"
 WRAP: Final = "wrap.near"
 TREASURY: Final = "pingpay.near"
+SPONSOR: Final = "sponsor.near"
 CODE_HASH: Final = "gitsplits-agent"
 _FUNDS_USDC: Final = 10**6 * 10**6
 _FUNDS_NEAR: Final = 10**5 * NEAR
@@ -26,10 +27,11 @@ _FUNDS_NEAR: Final = 10**5 * NEAR
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys that exist at the beginning: one for each plane on one account, one for Ping."""
+    """The keys that exist at the beginning: each plane's on one account, Ping's, a sponsor's."""
 
     planes: dict[str, KeyPair]
     treasury: KeyPair
+    sponsor: KeyPair
 
 
 def begin(keys: Keys, *, finality_lag: int = 2) -> Chain:
@@ -41,12 +43,13 @@ def begin(keys: Keys, *, finality_lag: int = 2) -> Chain:
     }
     chain = Chain(contracts, finality_lag=finality_lag)
     _accounts(chain, [SPLITS, OWNER, USDC], 10 * NEAR)
-    _accounts(chain, [AGENT, TREASURY], _FUNDS_NEAR)
-    state.set_balance(chain.store, WRAP, 2 * _FUNDS_NEAR + NEAR)
+    _accounts(chain, [AGENT, TREASURY, SPONSOR], _FUNDS_NEAR)
+    state.set_balance(chain.store, WRAP, 3 * _FUNDS_NEAR + NEAR)
     for key in keys.planes.values():
         _add_key(chain, AGENT, key)
     _add_key(chain, TREASURY, keys.treasury)
-    for holder in (AGENT, TREASURY):
+    _add_key(chain, SPONSOR, keys.sponsor)
+    for holder in (AGENT, TREASURY, SPONSOR):
         chain.store.set(("contract", USDC, "balance", holder), _FUNDS_USDC)
         chain.store.set(("contract", WRAP, "balance", holder), _FUNDS_NEAR)
     chain.store.set(("contract", SPLITS, "code_hashes"), (CODE_HASH,))
