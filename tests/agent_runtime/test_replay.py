@@ -1,12 +1,14 @@
 """What was asked can be asked again by who asked it; a payment is shown and never made again."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from agent_runtime.events import EventLog
 from agent_runtime.modes import Caller
+from agent_runtime.ndjson import LineLog
 
 PAY = "pay 10 USDC to acme/widgets"
 
@@ -70,7 +72,13 @@ async def test_the_log_says_what_happened_in_the_words_of_the_contract(plane, ra
     await plane.say("mode draft")
     await plane.say(PAY)
     await plane.say("cancel")
+    await plane.say(PAY)
+    await plane.say("approve")
     await plane.say("pay 251 USDC to acme/widgets")
+    await plane.say("experience guided")
+    await plane.say("mode execute")
+    await plane.say("make me a sandwich")
+    await plane.say("replay " + (await plane.process("help")).json()["eventId"])
     log = Path(rails_of_module.environ["AGENT_LOG_DIR"]) / "agent-events.ndjson"
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     found = [line for line in lines if line["author"] == plane.author]
@@ -81,8 +89,20 @@ async def test_the_log_says_what_happened_in_the_words_of_the_contract(plane, ra
         "mode_changed",
         "plan_created",
         "plan_cancelled",
+        "plan_executed",
         "policy_block",
+        "experience_mode_changed",
+        "intent_low_confidence",
+        "replay_started",
     }
+
+
+async def test_each_round_of_the_canary_is_in_the_log_too(plane, rails_of_module):
+    result = (await plane.canary()).json()
+    log = Path(rails_of_module.environ["AGENT_LOG_DIR"]) / "agent-events.ndjson"
+    line = json.loads(log.read_text("utf-8").splitlines()[-1])
+    assert (line["type"], line["ok"]) == ("canary_run", True)
+    assert line["checks"] == {name: one["ok"] for name, one in result["checks"].items()}
 
 
 async def test_commands_are_found_again_after_a_restart_and_half_a_line_hides_none(tmp_path):
@@ -106,8 +126,19 @@ async def test_a_log_that_cannot_be_written_costs_no_answer(tmp_path):
     assert log.command(event).text == "help"
 
 
+async def test_a_line_that_the_disk_took_only_half_spoils_no_other(tmp_path, monkeypatch):
+    log = LineLog(tmp_path / "log")
+    real = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda file, data: real(file, data[:9]))
+        with pytest.raises(OSError, match="only 9 of 12 bytes were written"):
+            log.append({"n": "one"})
+    log.append({"n": "two"})
+    assert log.newest() == [{"n": "two"}]
+
+
 async def test_a_full_log_makes_room_and_old_commands_are_forgotten(tmp_path, monkeypatch):
-    monkeypatch.setattr("agent_runtime.events.FILE_BYTES_MAX", 1_000)
+    monkeypatch.setattr("agent_runtime.ndjson.FILE_BYTES_MAX", 1_000)
     monkeypatch.setattr("agent_runtime.events.KEPT_MAX", 5)
     log = EventLog(str(tmp_path))
     ids = [

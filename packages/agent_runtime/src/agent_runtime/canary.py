@@ -11,8 +11,10 @@ from typing import Any
 
 from agent_runtime import checks
 from agent_runtime.errors import RailError
+from agent_runtime.events import EventLog
 from agent_runtime.grammar import Repo
 from agent_runtime.log import logger
+from agent_runtime.ndjson import LineLog
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.rails.eigenai import EigenAi
 from agent_runtime.rails.github import GitHub
@@ -23,6 +25,7 @@ from agent_runtime.settings import Settings
 
 PROBE_SECONDS = 6.0
 DETAIL_CHARS = 180
+FILE_NAME = "canary.ndjson"
 TAIL_BYTES = 65_536
 
 
@@ -49,16 +52,19 @@ class Canary:
 
     settings: Settings
     probes: Probes
+    events: EventLog
     last: dict[str, Any] | None = field(default=None)
     _ended: float | None = field(default=None)
+    _log: LineLog = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.last = _read_last(self.log_file)
+        self._log = LineLog(Path(self.settings.log_dir) / FILE_NAME)
+        self.last = next(reversed(self._log.newest(TAIL_BYTES)), None)
 
     @property
     def log_file(self) -> Path:
         """Where every result is appended, a JSON line each."""
-        return Path(self.settings.log_dir) / "canary.ndjson"
+        return self._log.file
 
     @property
     def age(self) -> float | None:
@@ -154,10 +160,10 @@ class Canary:
 
     def _append(self, result: dict[str, Any]) -> None:
         """Keep a result for the audit; a log that cannot be written must not hide the result."""
+        ok = {service: check["ok"] for service, check in result["checks"].items()}
+        self.events.record("canary_run", ok=result["ok"], checks=ok)
         try:
-            self.log_file.parent.mkdir(parents=True, exist_ok=True)
-            with self.log_file.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(result, separators=(",", ":")) + "\n")
+            self._log.append(result)
         except OSError as error:
             logger().error("canary_log_not_written", error=str(error))
 
@@ -185,19 +191,3 @@ async def _check(probe: Callable[[], Awaitable[tuple[str, Any]]]) -> dict[str, A
         }
     shown = fault or json.dumps(details, separators=(",", ":"))
     return {"ok": not fault, "details": shown[:DETAIL_CHARS]}
-
-
-def _read_last(path: Path) -> dict[str, Any] | None:
-    """The newest whole line of the log; None if there is no log or it ends in half a line."""
-    try:
-        with path.open("rb") as log:
-            log.seek(0, 2)
-            log.seek(max(0, log.tell() - TAIL_BYTES))
-            lines = log.read().splitlines()
-        found = json.loads(lines[-1]) if lines else None
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        logger().warning("canary_log_ends_in_half_a_line")
-        return None
-    return found if isinstance(found, dict) else None

@@ -4,8 +4,6 @@ The newest commands can be found again by their event's id, also after a restart
 the file is read at the start. A log that cannot be written costs the way back, never an answer.
 """
 
-import json
-import os
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,13 +13,11 @@ from typing import Any
 
 from agent_runtime.log import logger
 from agent_runtime.modes import Caller
+from agent_runtime.ndjson import LineLog
 
 FILE_NAME = "agent-events.ndjson"
-FILE_BYTES_MAX = 16 * 1024 * 1024
-TAIL_BYTES = 1024 * 1024
 KEPT_MAX = 500
 KEPT_SECONDS = 24 * 3600.0
-_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 @dataclass(frozen=True)
@@ -44,19 +40,19 @@ class EventLog:
     """Writes events and remembers commands.
 
     Args:
-        directory: where the file is, and its predecessor of the same name with `.1`.
+        directory: where the file is, and its predecessor.
     """
 
     def __init__(self, directory: str) -> None:
-        self.file = Path(directory) / FILE_NAME
+        self._log = LineLog(Path(directory) / FILE_NAME)
         self._commands: OrderedDict[str, Command] = OrderedDict()
-        for path in (self._older, self.file):
-            for line in _tail(path):
-                self._take(line)
+        for line in self._log.newest():
+            self._take(line)
 
     @property
-    def _older(self) -> Path:
-        return self.file.with_name(FILE_NAME + ".1")
+    def file(self) -> Path:
+        """Where it is written."""
+        return self._log.file
 
     def record(self, kind: str, **members: Any) -> str:
         """Append one event; its id, 16 hex digits.
@@ -74,7 +70,7 @@ class EventLog:
         }
         self._take(line)
         try:
-            self._append(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
+            self._log.append(line)
         except OSError as error:
             logger().error("event_log_not_written", error=type(error).__name__)
         return event_id
@@ -86,20 +82,6 @@ class EventLog:
             return None
         return found
 
-    def _append(self, line: str) -> None:
-        try:
-            log = os.open(self.file, _APPENDING, 0o600)
-        except FileNotFoundError:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            log = os.open(self.file, _APPENDING, 0o600)
-        try:
-            os.write(log, line.encode())  # in one piece: a reader never meets half a line
-            full = os.lseek(log, 0, os.SEEK_CUR) > FILE_BYTES_MAX
-        finally:
-            os.close(log)
-        if full:
-            self.file.replace(self._older)
-
     def _take(self, line: dict[str, Any]) -> None:
         try:
             if line["type"] == "message_received":
@@ -107,7 +89,7 @@ class EventLog:
                 caller = Caller(line["channel"], line["author"])
                 command = Command(line["eventId"], caller, line["text"], at)
                 self._commands[command.event_id] = command
-            elif line["type"] == "intent_executed" and line["paymentId"]:
+            elif line.get("paymentId") and "of" in line:
                 asked = self._commands.get(line["of"])
                 if asked is not None:
                     self._commands[asked.event_id] = Command(
@@ -117,25 +99,3 @@ class EventLog:
             logger().warning("event_log_line", fault=type(error).__name__)
         while len(self._commands) > KEPT_MAX:
             self._commands.popitem(last=False)
-
-
-def _tail(path: Path) -> list[dict[str, Any]]:
-    """The newest whole lines of a file; none if there is no file."""
-    try:
-        with path.open("rb") as log:
-            log.seek(0, 2)
-            begin = max(0, log.tell() - TAIL_BYTES)
-            log.seek(begin)
-            lines = log.read().splitlines()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        logger().warning("event_log_not_read", error=type(error).__name__)
-        return []
-    found = []
-    for line in lines[1:] if begin else lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:  # half a line, from a process that was killed while it wrote
-            logger().warning("event_log_line", fault="no JSON")
-    return [line for line in found if isinstance(line, dict)]

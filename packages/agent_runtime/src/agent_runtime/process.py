@@ -123,9 +123,8 @@ class Processor:
         who = {"channel": caller.channel, "author": caller.author}
         event_id = self._events.record("message_received", text=asked.text[:TEXT_MAX], **who)
         reply = await self._perform(request, asked, payment_id, event_id)
-        blocked = reply.text.startswith("🛑 Policy blocked")
         self._events.record(
-            "policy_block" if blocked else "intent_executed",
+            _kind_of(reply),
             of=event_id,
             intent=reply.intent,
             paymentId=reply.payment_id,
@@ -224,6 +223,13 @@ class Processor:
         again = Asked(found.text, caller, "", "")
         reply = await self._perform(found.request, again, "", event_id)
         return Reply(f"🔁 Replay of {asked.event_id}: {found.text}\n{reply.text}", reply.intent)
+
+
+def _kind_of(reply: Reply) -> str:
+    """The event that an answer is (contract §5)."""
+    if reply.text.startswith("🛑 Policy blocked"):
+        return "policy_block"
+    return "intent_low_confidence" if reply.intent == "unknown" else "intent_executed"
 
 
 def _intent_of(request: Create | Pay | VerifyRepo | VerifyLogin | Approve | Cancel) -> str:

@@ -123,7 +123,7 @@ def build(settings: Settings) -> Service:
     neynar = Neynar(client, settings)
     ping, hot = Ping(client, settings), Hot(client, settings)
     probes = Probes(github, rpc, ping, hot, eigenai, neynar, key.text if key else "")
-    canary = Canary(settings, probes)
+    canary = Canary(settings, probes, books.events)
     crew = Crew(analyst, rater, books.modes, books.claims, contract, chain)
     processor = Processor(settings, crew, books.payments, RequestLedger(db), books.events)
     receipts = ReceiptBook(db, settings.plane_id, settings.build)
