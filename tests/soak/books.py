@@ -14,11 +14,18 @@ CONTRACTS = {"USDC": genesis.USDC, "NEAR": genesis.WRAP}
 
 @dataclass
 class Ours:
-    """What one plane's ledger says, straight from its file."""
+    """What one plane's ledger says, straight from its file.
+
+    `moved` is what is to have left for each payment that is paid, or whose legs are paid in part:
+    token and units by account. `hashes` are the transactions that did it, `legs` how many there
+    are.
+    """
 
     states: dict = field(default_factory=dict)
-    paid: dict = field(default_factory=dict)
-    hashes: dict = field(default_factory=dict)
+    moved: dict = field(default_factory=dict)
+    hashes: dict = field(default_factory=lambda: defaultdict(set))
+    legs: dict = field(default_factory=dict)
+    odd: list = field(default_factory=list)
     stored: set = field(default_factory=set)
     attempts: Counter = field(default_factory=Counter)
 
@@ -26,17 +33,46 @@ class Ours:
 def read(path):
     ours = Ours()
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        asked = "SELECT id, state, plan, tx_hash FROM payments"
-        for payment_id, found, plan, tx_hash in db.execute(asked):
-            ours.states[payment_id] = found
-            if found == "paid":
-                decided = json.loads(plan)
-                shares = {share["account"]: share["units"] for share in decided["paid"]}
-                ours.paid[payment_id] = (CONTRACTS[decided["token"]], shares)
-                ours.hashes[payment_id] = tx_hash
         ours.stored = {row[0] for row in db.execute("SELECT tx_hash FROM transactions")}
         ours.attempts.update(row[0] for row in db.execute("SELECT state FROM transactions"))
+        ours.legs = dict(db.execute("SELECT payment_id, COUNT(*) FROM legs GROUP BY payment_id"))
+        landed = _landed_legs(db)
+        asked = "SELECT id, state, plan, tx_hash FROM payments"
+        for payment_id, found, plan, tx_hash in db.execute(asked).fetchall():
+            ours.states[payment_id] = found
+            decided, legs = json.loads(plan), landed.get(payment_id, {})
+            ours.hashes[payment_id] = {one for one, _ in legs.values()}
+            shares = {share["account"]: share["units"] for share in decided["paid"]}
+            sent = {to: units for _, transfers in legs.values() for to, units in transfers}
+            if legs:
+                ours.moved[payment_id] = (CONTRACTS[decided["token"]], sent)
+            ours.odd += _oddities(payment_id, found, shares == sent, bool(legs))
+            if found == "paid" and set(tx_hash.split()) != ours.hashes[payment_id]:
+                ours.odd.append(f"{payment_id} names {tx_hash}, not what paid it")
     return ours
+
+
+def _landed_legs(db):
+    """Payment -> leg -> the one transaction that landed, and what it was to transfer."""
+    found = defaultdict(dict)
+    asked = (
+        "SELECT l.payment_id, l.number, t.tx_hash, l.transfers FROM legs l JOIN transactions t"
+        " ON t.owner = l.payment_id AND t.leg = l.number AND t.state = 'landed' AND t.fences = ''"
+    )
+    for payment_id, number, tx_hash, transfers in db.execute(asked):
+        assert number not in found[payment_id], f"leg {number} of {payment_id} landed twice"
+        found[payment_id][number] = (tx_hash, json.loads(transfers))
+    return found
+
+
+def _oddities(payment_id, state, whole, some):
+    """A payment is paid if all of it landed, and for a person if a part did; else nothing did."""
+    should = "paid" if whole else "review" if some else None
+    if should and state != should:
+        return [f"{payment_id} ended as {state}, not {should}"]
+    if not should and state not in {"failed", "declined"}:
+        return [f"{payment_id} ended as {state}, and nothing of it landed"]
+    return []
 
 
 def balances(chain):
@@ -85,9 +121,9 @@ def compare(chain, before, planes):
     theirs, wrong = chain_says(chain), []
     paid, hashes = {}, {}
     for ours in planes:
-        wrong += [f"{one} is paid on two planes" for one in paid.keys() & ours.paid.keys()]
-        wrong += [f"{one} ended as {s}" for one, s in ours.states.items() if s not in ENDS]
-        paid |= ours.paid
+        wrong += [f"{one} is paid on two planes" for one in paid.keys() & ours.moved.keys()]
+        wrong += ours.odd
+        paid |= ours.moved
         hashes |= ours.hashes
     expected = {
         one: Counter({(contract, account): units for account, units in shares.items()})
@@ -96,14 +132,11 @@ def compare(chain, before, planes):
     for one in expected.keys() | theirs.moved.keys():
         if expected.get(one) != theirs.moved.get(one):
             wrong.append(f"{one}: ours {expected.get(one)}, the chain's {theirs.moved.get(one)}")
-        elif theirs.by_memo[one] != {hashes[one]}:
+        elif theirs.by_memo[one] != hashes[one]:
             wrong.append(f"{one}: ours {hashes[one]}, the chain's {theirs.by_memo[one]}")
     unknown = theirs.hashes - set().union(*(ours.stored for ours in planes))
     wrong += [f"{one} is on the chain and was never stored" for one in unknown]
     return wrong + _differences(chain, before, expected, theirs)
-
-
-ENDS = {"paid", "failed", "declined"}
 
 
 def _differences(chain, before, expected, theirs):

@@ -1,9 +1,10 @@
 """Thousands of payments through everything that goes wrong: each is made once, or not at all.
 
-Two runtimes, the real program in two processes with a NEAR key each on the one account; callers who
-ask twice at the same time and again until they hear an end; providers that refuse what they took,
-take what they refuse, lag, forget and lie; blocks that are taken back; signatures that expire; and
-SIGKILL at any step of the recipe. Then silence, and the books are compared.
+Two runtimes, the real program in two processes with a NEAR key each on the one account; payments of
+one transaction and of several; callers who ask twice at the same time and again until they hear an
+end; providers that refuse what they took, take what they refuse, lag, forget and lie; blocks that
+are taken back; signatures that expire; and SIGKILL at any step of the recipe. Then silence, and the
+books are compared.
 
 `SOAK_SEED` repeats a run's payments, faults and deaths; how processes interleave is not repeated.
 """
@@ -30,7 +31,10 @@ CALLERS = 10
 STEPS_EACH = 14
 """Steps that a payment takes at the least, so that every death comes while there is work."""
 UNKNOWN = "❌ Payment outcome unknown"
-ENDS = ("✅ Distributed", "❌ Payment failed", "🛑 Payment not made")
+IN_PART = "❌ Payment needs a person: paid: leg"
+ENDS = ("✅ Distributed", "❌ Payment failed", "🛑 Payment not made", IN_PART)
+RECIPIENTS = {"hetzner": "30", "phala": "2"}
+"""Most that one transaction pays; splits here have three to six people, so of one leg to three."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def environ(world, plane):
         **told,
         "NEAR_NODE_URL": f"{base}/~a,{base}/~b",
         "NEAR_ARCHIVAL_URL": f"{base}/~keep",
+        "AGENT_LEG_RECIPIENTS": RECIPIENTS[plane],
     }
 
 
@@ -136,6 +141,7 @@ class Run:
         return {
             "payments": dict(sum((Counter(o.states.values()) for o in self.ours), Counter())),
             "attempts": dict(sum((o.attempts for o in self.ours), Counter())),
+            "legs": dict(sum((Counter(o.legs.values()) for o in self.ours), Counter())),
             "deaths": dict(deaths),
             "spells": weather.spells,
             "providers": dict(weather.kinds),
@@ -156,6 +162,8 @@ async def check(run):
     assert shown["✅"] == states["paid"]
     # A run in which little happens shows nothing.
     assert states["paid"] > run.count // 2
+    assert states["review"] < run.count // 20
+    assert {1, 2, 3} <= {legs for ours in run.ours for legs in ours.legs.values()}
     assert sum(states.values()) > run.count * 9 // 10
     for plane in run.planes.values():
         assert sum(plane.deaths.values()) == run.deaths, plane.name
