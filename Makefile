@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 READY  := $(VENV)/.ready
+# what is compiled is kept: the tests start hundreds of interpreters that import the same modules
+unexport PYTHONDONTWRITEBYTECODE
 PACKAGES := packages/cutover packages/agent_runtime packages/sandbox
 
 .DEFAULT_GOAL := help
