@@ -24,7 +24,7 @@ from agent_runtime.store import open_store
 KEYS = ("ed25519:old", "ed25519:new")
 ORIGIN = export.Origin("hetzner", "r1", "testnet", "us.near", KEYS[0])
 HOME = merge.Home("testnet", "us.near", KEYS[1])
-PAYMENT = "INSERT INTO payments VALUES (?,'r','USDC','1','a','{}',?,'','',1.5,2.5,'')"
+PAYMENT = "INSERT INTO payments VALUES (?,'r','USDC','1','a','{}',?,'','',1.5,2.5,'','near')"
 SIGNED = (
     "INSERT INTO transactions VALUES ('H','pay-1',1,'m','','us.near','ed25519:older',7,'r','B',1,"
     "x'00ff','signed','','',1.0,1.0)"

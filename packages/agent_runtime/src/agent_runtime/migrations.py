@@ -7,7 +7,7 @@ know of, it could do a second time.
 import json
 import sqlite3
 
-VERSION = 1
+VERSION = 2
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -26,8 +26,10 @@ def migrate(db: sqlite3.Connection) -> None:
         return
     db.execute("BEGIN IMMEDIATE")
     with db:
-        if _has(db, "transactions") and _has(db, "payments"):
+        if found < 1 and _has(db, "transactions") and _has(db, "payments"):
             _keep_legs_and_attempts_apart(db)
+        if _has(db, "payments"):
+            _name_the_rail(db)
         db.execute(f"PRAGMA user_version={VERSION}")
 
 
@@ -56,6 +58,11 @@ def _keep_legs_and_attempts_apart(db: sqlite3.Connection) -> None:
             "INSERT OR IGNORE INTO legs VALUES (?, 1, ?, ?, ?)",
             (payment_id, receiver, wrap, json.dumps(transfers)),
         )
+
+
+def _name_the_rail(db: sqlite3.Connection) -> None:
+    """1 to 2: a payment says what it leaves by; until then there was one way."""
+    db.execute("ALTER TABLE payments ADD COLUMN rail TEXT NOT NULL DEFAULT 'near'")
 
 
 _TO_1 = (

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS payments (
   id TEXT PRIMARY KEY, repo TEXT NOT NULL, token TEXT NOT NULL, units TEXT NOT NULL,
   author TEXT NOT NULL, plan TEXT NOT NULL, state TEXT NOT NULL, tx_hash TEXT NOT NULL DEFAULT '',
   detail TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL, updated_at REAL NOT NULL,
-  origin TEXT NOT NULL DEFAULT ''
+  origin TEXT NOT NULL DEFAULT '', rail TEXT NOT NULL DEFAULT 'near'
 );
 CREATE INDEX IF NOT EXISTS payments_state ON payments (state, repo, token);
 CREATE TABLE IF NOT EXISTS legs (
@@ -122,6 +122,7 @@ class Payment:
 
     Attributes:
         tx_hash: what ended it; of a paid payment each leg's transaction, with blanks between.
+        rail: what its money leaves by, from its planning to its end.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Payment:
     detail: str
     created_at: float = 0.0
     updated_at: float = 0.0
+    rail: str = "near"
 
     @property
     def open(self) -> bool:
@@ -167,6 +169,7 @@ class PaymentLedger:
         plan: Plan,
         legs: Sequence[Leg] = (),
         origin: str = "",
+        rail: str = "near",
     ) -> Payment:
         """Store a new payment durably, with the legs that will be signed.
 
@@ -176,6 +179,7 @@ class PaymentLedger:
             plan: who gets what.
             legs: what will be signed.
             origin: digest of who asked for what; empty if the caller named the payment itself.
+            rail: what the money leaves by; never changed afterwards.
 
         Raises:
             sqlite3.IntegrityError: this id is stored already.
@@ -184,7 +188,7 @@ class PaymentLedger:
         with self._db:
             self._db.execute(
                 "INSERT INTO payments (id, repo, token, units, author, plan, state, created_at,"
-                " updated_at, origin) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                " updated_at, origin, rail) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     payment_id,
                     plan.repo,
@@ -196,6 +200,7 @@ class PaymentLedger:
                     now,
                     now,
                     origin,
+                    rail,
                 ),
             )
             self._db.executemany(
@@ -205,7 +210,7 @@ class PaymentLedger:
                     for leg in legs
                 ],
             )
-        return Payment(payment_id, plan, PaymentState.PLANNED, "", "", now, now)
+        return Payment(payment_id, plan, PaymentState.PLANNED, "", "", now, now, rail)
 
     def end(self, payment: Payment, state: PaymentState, tx_hash: str, detail: str) -> Payment:
         """Record what became of a payment; when it is paid, what it owes is recorded with it."""
@@ -278,7 +283,7 @@ class PaymentLedger:
 
     def _payments(self, where: str, *values: str) -> list[Payment]:
         rows = self._db.execute(
-            "SELECT id, plan, state, tx_hash, detail, created_at, updated_at FROM payments"  # noqa: S608 - constants
+            "SELECT id, plan, state, tx_hash, detail, created_at, updated_at, rail FROM payments"  # noqa: S608 - constants
             f" WHERE {where}",
             values,
         )

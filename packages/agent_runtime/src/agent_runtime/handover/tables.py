@@ -10,6 +10,7 @@ from agent_runtime import claims, modes, payments, people, plans, proofs, reques
 from agent_runtime.funding import book as fundings
 from agent_runtime.handover import bonds
 from agent_runtime.near import ledger
+from agent_runtime.payouts import orders
 from agent_runtime.receipts import book
 from agent_runtime.webhooks import castbook, deliveries
 
@@ -45,9 +46,15 @@ TABLES = (
     _table(
         "payments",
         "id",
-        "repo token units author plan state tx_hash detail created_at updated_at origin",
+        "repo token units author plan state tx_hash detail created_at updated_at origin rail",
     ),
     _table("legs", "payment_id number", "contract wrap transfers"),
+    _table(
+        "orders",
+        "id",
+        "payment_id rail payer request digest since_ns state detail remote_id word told_hash"
+        " tx_hash evidence sends looks first_sent_at due_at created_at updated_at",
+    ),
     _table(
         "transactions",
         "tx_hash",
@@ -111,7 +118,7 @@ LEFT_OUT = frozenset({"pulse", "handover_seal", "ledger_imports"})  # of one fil
 
 def make_tables(db: sqlite3.Connection) -> None:
     """Make every table that is not there yet; commits."""
-    money = (payments, ledger, claims, book, bonds)
+    money = (payments, ledger, orders, claims, book, bonds)
     words = (requests, plans, modes, people, proofs, deliveries, fundings, castbook)
     for part in (*money, *words):
         db.executescript(part.SCHEMA)
