@@ -77,6 +77,27 @@ def operations(document):
     ]
 
 
+def routes_of(router):
+    """Every route, those of included routers too."""
+    for route in router.routes:
+        included = getattr(route, "original_router", None)
+        yield from [route] if included is None else routes_of(included)
+
+
+async def test_what_is_served_is_what_is_described(tmp_path, told, run_plane):
+    async with run_plane(told(tmp_path)) as plane:
+        served = {
+            (route.path, method)
+            for route in routes_of(plane.server.config.app.router)
+            for method in route.methods
+        }
+        document = (await plane.client.get("/openapi.json")).json()
+    described = {(path, method.upper()) for path, method, _ in operations(document)}
+    assert served == described
+    texts = document["paths"]["/receipts/{receipt_id}"]["get"]["responses"]["200"]["content"]
+    assert set(texts) == {"text/html", "application/json"}
+
+
 def test_every_error_of_every_route_has_the_one_shape(document):
     for path, method, operation in operations(document):
         assert operation["tags"], path

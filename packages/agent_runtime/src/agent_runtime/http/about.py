@@ -48,6 +48,11 @@ def routes(service: Service) -> APIRouter:
             }
         )
 
+    @router.get("/openapi.json", responses=_document())
+    async def description(request: Request) -> JSONResponse:
+        """This description."""
+        return JSONResponse(request.app.openapi())
+
     @router.get("/health", response_model=models.Health)
     async def health() -> JSONResponse:
         """How this plane is; always 200, the body tells."""
@@ -72,6 +77,11 @@ def routes(service: Service) -> APIRouter:
         return JSONResponse(body, headers={"cache-control": "no-store"})
 
     return router
+
+
+def _document() -> dict[int | str, dict[str, Any]]:
+    schema = {"type": "object", "required": ["openapi", "paths"]}
+    return {200: {"content": {"application/json": {"schema": schema}}}}
 
 
 def _not_ready() -> dict[int | str, dict[str, Any]]:

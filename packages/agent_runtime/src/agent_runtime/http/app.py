@@ -19,13 +19,13 @@ from agent_runtime.http import (
     fundings,
     grant,
     metrics,
+    pages,
     parity,
     payments,
     process,
     webhooks,
 )
 from agent_runtime.http.envelope import Envelope, error_answer
-from agent_runtime.http.pages import page_routes
 from agent_runtime.log import logger
 from agent_runtime.monitor import keep_asking
 from agent_runtime.wiring import Service
@@ -33,7 +33,7 @@ from agent_runtime.wiring import Service
 RECONCILE_SECONDS = 15.0
 AREAS = (
     *(about, process, payments, fundings, canary, webhooks, grant, attestation, parity),
-    metrics,
+    *(metrics, pages),
 )
 
 
@@ -43,6 +43,7 @@ def make_app(service: Service) -> FastAPI:
         title="agent-runtime",
         version=VERSION,
         description="Analyses contributors, creates payment splits, pays people.",
+        openapi_url=None,  # a route of `about`, so that the description has all routes
         docs_url=None,  # those pages load scripts of other people
         redoc_url=None,
         redirect_slashes=False,  # another path is another path
@@ -60,8 +61,6 @@ def make_app(service: Service) -> FastAPI:
     )
     for area in AREAS:
         app.include_router(area.routes(service))
-    for page in page_routes(service.desk):
-        app.add_api_route(page.path, page.endpoint, include_in_schema=False)
     return app
 
 

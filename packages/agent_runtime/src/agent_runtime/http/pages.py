@@ -8,13 +8,14 @@ page tells another site where the reader came from.
 import re
 from importlib.resources import files
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from agent_runtime.http.door import Described, faults
 from agent_runtime.http.envelope import error_answer
 from agent_runtime.receipts.desk import PATH, Desk
 from agent_runtime.receipts.page import page
+from agent_runtime.wiring import Service
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
@@ -33,30 +34,35 @@ ASSETS = {
 RECEIPT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}-[0-9a-f]{32}")
 
 
-def page_routes(desk: Desk) -> list[Route]:
-    """The routes of this module."""
+def routes(service: Service) -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(tags=["pages"])
     kept = files("agent_runtime.web")
-    assets = [
-        _asset(path, kept.joinpath(name).read_bytes(), media)
-        for path, (name, media) in ASSETS.items()
-    ]
-    return [*assets, _receipts(desk)]
+    for path, (name, media) in ASSETS.items():
+        _add_asset(router, path, kept.joinpath(name).read_bytes(), media)
+    _add_receipts(router, service.desk)
+    return router
 
 
-def _asset(path: str, content: bytes, media: str) -> Route:
+def _add_asset(router: APIRouter, path: str, content: bytes, media: str) -> None:
     headers = {**GUARDS, "cache-control": "no-cache"}
 
-    async def answer(_: Request) -> Response:
+    @router.get(path, response_class=Response, responses=_texts(media.partition(";")[0]))
+    async def asset() -> Response:
+        """A file of the page for people."""
         return Response(content, media_type=media, headers=headers)
 
-    return Route(path, answer)
 
-
-def _receipts(desk: Desk) -> Route:
+def _add_receipts(router: APIRouter, desk: Desk) -> None:
     headers = {**GUARDS, "cache-control": "no-store", "vary": "accept"}
 
-    async def answer(request: Request) -> Response:
-        receipt_id = request.path_params["receipt_id"]
+    @router.get(
+        PATH + "{receipt_id}",
+        response_class=Response,
+        responses={**_texts("text/html", "application/json"), **faults(404)},
+    )
+    async def receipt(request: Request, receipt_id: str) -> Response:
+        """The receipt at an address, which is a secret: a page, or JSON for who accepts that."""
         found = desk.show(receipt_id) if RECEIPT_ID.fullmatch(receipt_id) else None
         if found is None:
             return error_answer(404, "not_found", "there is no receipt at this address")
@@ -64,4 +70,8 @@ def _receipts(desk: Desk) -> Route:
             return JSONResponse(found, headers=headers)
         return HTMLResponse(page(found), headers=headers)
 
-    return Route(PATH + "{receipt_id}", answer)
+
+def _texts(*media: str) -> Described:
+    """Describe a 200 in one of these forms."""
+    kinds = {one: {"schema": {"type": "object" if "json" in one else "string"}} for one in media}
+    return {200: {"description": "It.", "content": kinds}}
