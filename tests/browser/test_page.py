@@ -50,7 +50,8 @@ async def test_a_payment_is_planned_approved_and_receipted_by_keyboard_alone(sta
     await page.keyboard.type(PAY)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Plan")).to_be_focused()
-    await expect(page.locator("#plan-facts")).to_contain_text("ada: 6")
+    await expect(page.locator("#plan-facts")).to_contain_text("Paid now10 USDC")
+    await expect(page.get_by_role("row", name="ada ada.people.near 6 USDC")).to_be_visible()
     assert stage.usdc("ada.people.near") == 0, "a plan moves nothing"
     await page.keyboard.press("Tab")
     assert await focused(page) == "Approve"
@@ -66,7 +67,7 @@ async def test_a_payment_is_planned_approved_and_receipted_by_keyboard_alone(sta
 
 
 async def _is_a_receipt(page):
-    await expect(page.get_by_role("status")).to_contain_text("paid")
+    await expect(page.get_by_role("status")).to_contain_text("Paid.")
     await expect(page.get_by_role("table", name="Recipients")).to_contain_text("6 USDC")
     link = page.get_by_role("link")
     assert HASH.fullmatch(await link.inner_text())
@@ -87,21 +88,24 @@ async def test_an_outcome_that_is_not_known_is_asked_for_again_and_paid_once(sta
     )
     await page.get_by_role("button", name="Approve").click()
     await expect(page.locator("#answer-text")).to_contain_text("Payment outcome unknown")
-    await expect(page.get_by_role("button", name="Approve")).to_be_enabled()
+    again = page.get_by_role("button", name="Ask again")
+    await expect(again).to_be_enabled()
+    await expect(page.get_by_text("It is not known what became of it")).to_be_visible()
+    await expect(page.get_by_role("button", name="Do not")).to_be_hidden()
     receipt = await page.get_by_role("link", name="Receipt").get_attribute("href")
     stage.heal()
-    await page.get_by_role("button", name="Approve").click()
+    await again.click()
     await expect(page.locator("#answer-text")).to_contain_text("✅ Distributed 10 USDC")
     assert stage.usdc("grace.people.near") == before + 2_500_000
     assert await page.get_by_role("link", name="Receipt").get_attribute("href") == receipt
 
 
-async def test_a_plan_that_is_not_wanted_is_left_alone(stage):
+async def test_a_plan_that_is_not_wanted_is_cancelled(stage):
     before = stage.usdc("ada.people.near")
     page = await stage.with_key()
     await ask(page, PAY)
     await page.get_by_role("button", name="Do not").click()
-    await expect(page.get_by_role("status")).to_contain_text("Nothing was done")
+    await expect(page.get_by_role("status")).to_contain_text("cancelled; nothing was done")
     await expect(page.locator("#plan")).to_be_hidden()
     assert stage.usdc("ada.people.near") == before
 
@@ -118,6 +122,19 @@ async def test_a_missing_key_is_asked_for_and_not_kept(stage):
     kept = await page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
     assert kept == '[{},{},""]'
     assert stage.complaints.pop().startswith("Failed to load resource")  # the 401 itself
+
+
+async def test_whoever_links_a_login_gives_the_account_to_be_paid_to(stage):
+    """The field is there for that text and no other, and only then goes along."""
+    page = await stage.with_key()
+    account = page.get_by_label("Your NEAR account")
+    await expect(account).to_be_hidden()
+    await page.get_by_label("What is to be done").fill("verify @contributor-001")
+    await account.fill("mine.near")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("#answer-text")).to_contain_text("to mine.near: publish it only if")
+    await page.get_by_label("What is to be done").fill("help")
+    await expect(account).to_be_hidden()
 
 
 async def test_whatever_an_answer_says_stays_text_and_leads_nowhere_else(stage):

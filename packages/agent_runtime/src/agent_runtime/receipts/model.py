@@ -10,17 +10,19 @@ from typing import Any
 from agent_runtime.payments import PaymentState
 from agent_runtime.receipts.book import Stamp
 
+_OPEN = "Do not pay again: this page tells the end once there is one."
 SAID = {
-    PaymentState.PAID: "Paid: the transaction is final, and moved what was planned, to the unit.",
-    PaymentState.PLANNED: "Not known yet. Do not pay again: this page tells the end once there is"
-    " one.",
-    PaymentState.UNKNOWN: "Not known yet. Do not pay again: this page tells the end once there is"
-    " one.",
-    PaymentState.FAILED: "Failed: nothing moved.",
-    PaymentState.DECLINED: "Not made: nothing was signed.",
-    PaymentState.REVIEW: "Partly or otherwise made: what moved is not what was planned. A person"
-    " must look; do not pay again.",
+    PaymentState.PAID: ("Paid", "What moved is final, and is what was planned, to the unit."),
+    PaymentState.PLANNED: ("Not known yet", _OPEN),
+    PaymentState.UNKNOWN: ("Not known yet", _OPEN),
+    PaymentState.FAILED: ("Failed", "Nothing moved."),
+    PaymentState.DECLINED: ("Not made", "Nothing was signed."),
+    PaymentState.REVIEW: (
+        "Needs a person",
+        "What moved is not what was planned. A person must look; do not pay again.",
+    ),
 }
+"""Each state as a person is told it: in a word, and what it means."""
 NO_CLAIM = "The plane showed no TEE when this receipt was written."
 CLAIM = (
     "When this receipt was written, the plane's guest agent had just quoted bytes that the plane"
@@ -37,6 +39,7 @@ def receipt(stamp: Stamp, document: Mapping[str, Any]) -> dict[str, Any]:
         document: of the payment, as `payment_document` makes it.
     """
     state = PaymentState(document["state"])
+    word, said = SAID[state]
     proofs = _proofs(document)
     named = (one for one in proofs if one["transaction"] == document["transaction"])
     return {
@@ -44,7 +47,8 @@ def receipt(stamp: Stamp, document: Mapping[str, Any]) -> dict[str, Any]:
         "payment": stamp.payment_id,
         "state": state.value,
         "settled": document["settled"],
-        "said": SAID[state],
+        "word": word,
+        "said": said,
         "detail": document["detail"],
         **{name: document[name] for name in _TAKEN},
         "attempts": [_attempt(one) for leg in document["legs"] for one in leg["attempts"]],

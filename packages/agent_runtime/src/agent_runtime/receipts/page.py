@@ -13,14 +13,14 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-{again}<title>{title}</title>
+{again}<title>{word}: {title}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/app/style.css">
 </head>
 <body>
 <main>
-<h1>{title}</h1>
-<p class="state {state}" role="status"><strong>{state}</strong> {said}</p>
+<h1>{heading}</h1>
+<p class="state {state}" role="status"><strong>{word}.</strong> {said}</p>
 {body}
 </main>
 </body>
@@ -48,7 +48,9 @@ def page(found: Mapping[str, Any]) -> str:
     return _PAGE.format(
         again="" if found["settled"] else again,
         title=f"Receipt for {escape(found['repository'])}",
+        heading=f"Receipt for {escape(found['repository']).replace('/', '/<wbr>')}",
         state=escape(found["state"]),
+        word=escape(found["word"]),
         said=escape(found["said"]),
         body="\n".join(part for part in parts if part),
     )
@@ -94,7 +96,7 @@ def _transaction(proof: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Block", f"{_code(block['hash'])} {escape(_height(block['height']))}".strip()),
         ("Receipts that took effect", _effects(proof)),
         ("Transfers told by the token", _transfers(proof)),
-        ("Told by", f"{proof['providers']} provider(s) of the chain"),
+        ("Told by", _many(proof["providers"], "provider of the chain", "providers of the chain")),
         ("Seen", _when(proof["seenAt"])),
         ("Digest of this evidence", _code(proof["digest"])),
     ]
@@ -161,6 +163,10 @@ def _amount(found: Mapping[str, str], symbol: str) -> str:
     return f"{escape(found['amount'])} {escape(symbol)} <small>({units} units)</small>"
 
 
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
+
+
 def _height(height: int | None) -> str:
     return "" if height is None else f"at height {height}"
 
@@ -170,4 +176,6 @@ def _code(text: str) -> str:
 
 
 def _when(text: str) -> str:
-    return f'<time datetime="{escape(text)}">{escape(text)}</time>'
+    """A moment that `isoformat` wrote, in UTC, as people write it."""
+    day, _, rest = text.partition("T")
+    return f'<time datetime="{escape(text)}">{escape(day)} {escape(rest[:8])} UTC</time>'
