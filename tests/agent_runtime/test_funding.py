@@ -1,0 +1,327 @@
+"""Money is collected, once for each request, and nothing that HOT says makes it arrive."""
+
+import asyncio
+import json
+import time
+
+import pytest
+import pytest_asyncio
+
+from agent_runtime import wire
+from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.funding import book as book_module
+from agent_runtime.funding import desk as desk_module
+from agent_runtime.funding import judge as judge_module
+from agent_runtime.funding.book import FundingBook
+from agent_runtime.funding.desk import FundingDesk, wish_of
+from agent_runtime.funding.model import FundingState
+from agent_runtime.funding.witness import Witness
+from agent_runtime.near.rpc import Rpc
+from agent_runtime.rails.hot import Hot
+from agent_runtime.settings import Settings
+from agent_runtime.store import open_store
+from agent_runtime.webhooks import hot as webhook_module
+from sandbox.near import genesis
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+KEY = {"x-agent-api-key": "test-key"}
+PACE = {
+    (book_module, "FIRST_SECONDS"): 0.02,
+    (book_module, "MOST_SECONDS"): 0.05,
+    (book_module, "HINT_GAP_SECONDS"): 0.02,
+    (desk_module, "ROUND_SECONDS"): 0.01,
+    (judge_module, "NOWHERE_SECONDS"): 0.1,
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plane(rails_of_module, run_plane_of_module):
+    """A plane that looks as often as a test wants to wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        for (module, name), value in PACE.items():
+            patch.setattr(module, name, value)
+        async with run_plane_of_module(rails_of_module.environ) as found:
+            yield found
+
+
+@pytest.fixture
+def rails(rails_of_module):
+    yield rails_of_module
+    rails_of_module.heal()
+
+
+@pytest.fixture
+def key(request):
+    return request.node.name
+
+
+def hot(operation="processed_payments", **rule):
+    return {"service": "hot", "operation": operation, **rule}
+
+
+def calls(rails, operation):
+    return rails.world.calls[f"hot.{operation}"]
+
+
+async def ask(plane, key, amount="2.5"):
+    sent = {"amount": amount, "token": "USDC"}
+    answer = await plane.client.post(
+        "/fundings", json=sent, headers={**KEY, "idempotency-key": key}
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def seen(plane, funding_id, *states):
+    """The funding, once it stands in one of these states."""
+    async with asyncio.timeout(8):
+        while True:
+            found = (await plane.client.get(f"/fundings/{funding_id}", headers=KEY)).json()
+            if found["state"] in states:
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def test_it_is_asked_for_paid_and_proved_by_the_chain(plane, rails, key):
+    before, orders = rails.usdc(genesis.AGENT), calls(rails, "merchant_item")
+    asked = await ask(plane, key)
+    assert (asked["state"], asked["asked"]["units"]) == ("open", "2500000")
+    assert asked["page"].endswith(f"?item_id={asked['item']}&amount=2.5&memo={asked['id']}")
+    assert await ask(plane, key) == asked
+    assert (await ask(plane, key, "2.50"))["id"] == asked["id"]
+    assert calls(rails, "merchant_item") == orders + 1
+    paid = rails.world.hot.pay({"item_id": asked["item"]})["near_trx"]
+    found = await seen(plane, asked["id"], "arrived")
+    assert (found["arrival"]["transaction"], found["settled"]) == (paid, True)
+    assert found["arrival"]["credited"] == {"units": "2500000", "amount": "2.5"}
+    assert rails.usdc(genesis.AGENT) == before + 2_500_000
+    assert (await ask(plane, key))["state"] == "arrived"
+
+
+async def test_a_key_is_one_request_and_a_request_without_one_is_new_each_time(plane, key):
+    first = await ask(plane, key)
+    sent = {"amount": "3", "token": "USDC"}
+    again = await plane.client.post("/fundings", json=sent, headers={**KEY, "idempotency-key": key})
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency_key_reused")
+    others = [await ask(plane, "") for _ in range(2)]
+    assert len({first["id"], *(one["id"] for one in others)}) == 3
+    for body, code in (
+        ({"amount": "0", "token": "USDC"}, "invalid_request"),
+        ({"amount": "0.0000001", "token": "USDC"}, "invalid_request"),
+        ({"amount": "1", "token": "DOGE"}, "unknown_token"),
+    ):
+        refused = await plane.client.post("/fundings", json=body, headers=KEY)
+        assert (refused.status_code, refused.json()["code"]) == (400, code)
+    assert (await plane.client.post("/fundings", json=sent)).status_code == 401
+    gone = await plane.client.get("/fundings/fund-none", headers=KEY)
+    assert (gone.status_code, gone.json()["code"]) == (404, "no_such_funding")
+
+
+@pytest.mark.parametrize(
+    ("order", "variant", "said"),
+    [
+        ({}, "made_up_hash", "no provider knows"),
+        ({}, "item_as_hash", "which is no transaction's hash"),
+        ({"units": 2_499_999, "status": "SUCCESS"}, None, "2.499999 of 2.5 USDC"),
+        ({"receiver": "ada.people.near"}, None, "gave gitsplits-agent.near 0 of 2.5 USDC"),
+        ({"receiver": "nobody.near", "status": "SUCCESS"}, None, "failed on chain"),
+        ({"units": 0, "status": "SUCCESS"}, None, "names no transaction"),
+        ({}, "no_hash", "names no transaction"),
+    ],
+)
+async def test_a_lie_of_hot_never_arrives(plane, rails, key, order, variant, said):
+    asked = await ask(plane, key)
+    if variant:
+        rails.fault(hot(kind="wrong", variant=variant))
+    rails.world.hot.pay({"item_id": asked["item"], **order})
+    found = await seen(plane, asked["id"], *(("unknown",) if "names no" in said else ("review",)))
+    assert said in found["detail"]
+    assert (found["arrival"], found["settled"]) == (None, False)
+    assert found["needsPerson"] == (found["state"] == "review")
+
+
+async def test_one_transaction_is_one_fundings_alone(plane, rails, key):
+    first, second = await ask(plane, key + "1"), await ask(plane, key + "2")
+    rails.world.hot.pay({"item_id": first["item"]})
+    paid = (await seen(plane, first["id"], "arrived"))["arrival"]["transaction"]
+    foreign = [one for one in rails.world.hot._paid if one.tx_hash == paid]
+    earlier, rails.world.hot._paid[:] = list(rails.world.hot._paid), foreign
+    rails.fault(hot(kind="wrong", variant="foreign_hash"))
+    rails.world.hot.pay({"item_id": second["item"], "units": 0, "status": "SUCCESS"})
+    found = await seen(plane, second["id"], "review")
+    rails.world.hot._paid[:] = earlier
+    assert f"{paid} is what {first['id']} arrived by" in found["detail"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "status", "status": 504, "after": True},
+        {"kind": "torn"},
+        {"kind": "wrong", "variant": "no_item"},
+    ],
+    ids=["504", "torn", "no item"],
+)
+async def test_an_order_that_nobody_confirmed_is_never_repeated(plane, rails, key, rule):
+    orders, items = calls(rails, "merchant_item"), set(rails.world.hot._items)
+    rails.fault(hot("merchant_item", **rule))
+    asked = await ask(plane, key)
+    rails.heal()
+    assert (asked["state"], asked["page"]) == ("unknown", None)
+    assert "nobody has confirmed it" in asked["detail"]
+    assert (await ask(plane, key))["state"] == "unknown"
+    (item,) = set(rails.world.hot._items) - items
+    rails.world.hot.pay({"item_id": item})
+    found = await seen(plane, asked["id"], "arrived")
+    assert found["item"] == item
+    assert calls(rails, "merchant_item") == orders + 1
+
+
+async def test_where_hot_cannot_be_searched_nothing_is_ordered_until_it_can(plane, rails, key):
+    orders = calls(rails, "merchant_item")
+    rails.fault(hot(kind="wrong", variant="html"))
+    asked = await ask(plane, key)
+    assert (asked["state"], asked["page"]) == ("asked", None)
+    assert calls(rails, "merchant_item") == orders
+    rails.heal()
+    assert (await seen(plane, asked["id"], "open"))["page"]
+    assert calls(rails, "merchant_item") == orders + 1
+
+
+async def test_a_refused_order_is_closed_and_a_refund_too_until_somebody_pays(plane, rails, key):
+    rails.fault(hot("merchant_item", kind="wrong", variant="unauthorized"))
+    refused = await ask(plane, key + "1")
+    assert (refused["state"], refused["settled"]) == ("closed", True)
+    rails.heal()
+    asked = await ask(plane, key + "2")
+    rails.world.hot.pay({"item_id": asked["item"], "units": 0, "status": "REFUNDED"})
+    await seen(plane, asked["id"], "closed")
+    rails.world.hot.pay({"item_id": asked["item"]})
+    assert (await seen(plane, asked["id"], "arrived"))["settled"]
+
+
+@pytest.fixture
+def looked(plane, monkeypatch):
+    """Nothing is looked at by itself; the memos that HOT is asked about all the same."""
+    for name in ("MOST_SECONDS", "FIRST_SECONDS"):
+        monkeypatch.setattr(book_module, name, 3_600.0)
+    monkeypatch.setattr(webhook_module, "RATE_PER_SECOND", 100.0)
+    memos, hot = asyncio.Queue(), plane.service.fundings._hot
+    plain = hot.deposits
+
+    async def deposits(memo):
+        memos.put_nowait(memo)
+        return await plain(memo)
+
+    monkeypatch.setattr(hot, "deposits", deposits)
+    return memos
+
+
+async def deliver(plane, rails, copies=1, **event):
+    url = str(plane.client.base_url) + "/webhook/hotpay"
+    return await rails.world._senders()["hot"].deliver(url, "good", copies, event)
+
+
+async def test_a_flood_of_deliveries_makes_no_flood_of_calls(
+    plane, rails, key, monkeypatch, looked
+):
+    """Not with what nobody knows, nor with what a payer could know, however often it is said."""
+    monkeypatch.setattr(book_module, "HINT_GAP_SECONDS", 0.2)
+    asked, begun = await ask(plane, key), time.monotonic()
+    known = {"memo": asked["id"], "item_id": asked["item"], "status": "SUCCESS"}
+    answers = []
+    for n in range(4):
+        answers += await deliver(plane, rails, 15, **known, near_trx=f"x{n}")
+        answers += await deliver(plane, rails, 15, **{**known, "item_id": "00"}, near_trx=f"y{n}")
+        answers += await deliver(plane, rails, 15, memo=f"fund-{n}", item_id="x", status="FAILED")
+    assert {answer["status"] for answer in answers} == {200, 429}
+    assert {a["body"] for a in answers if a["status"] == 200} == {'{"ok":true}'}
+    await asyncio.sleep(0.3)  # so that what must not follow has the time to
+    most = (time.monotonic() - begun) / 0.2 + 1
+    memos = [looked.get_nowait() for _ in range(looked.qsize())]
+    assert 2 <= memos.count(asked["id"]) <= most
+    assert not {f"fund-{n}" for n in range(4)} & {*memos}
+    hints = "SELECT COUNT(*) FROM funding_hints WHERE funding_id=?"
+    (kept,) = plane.service.db.execute(hints, (asked["id"],)).fetchone()
+    assert 1 <= kept <= 4
+
+
+async def test_a_delivery_says_which_funding_to_look_at_and_is_believed_in_nothing(
+    plane, rails, key, looked
+):
+    asked = await ask(plane, key)
+    bodies = (b"[]", b"{", b'{"memo": 1}', json.dumps({"memo": "x" * 201}).encode())
+    for body in bodies:
+        bad = await plane.client.post("/webhook/hotpay", content=body)
+        assert (bad.status_code, "error" in bad.json()) == (400, True)
+    large = await plane.client.post("/webhook/hotpay", content=b" " * 16_385)
+    assert large.status_code == 413
+    lie = {"memo": asked["id"], "item_id": asked["item"], "status": "SUCCESS", "near_trx": "z"}
+    assert (await deliver(plane, rails, 2, **lie))[0]["status"] == 200
+    async with asyncio.timeout(5):
+        for _ in range(2):  # before the order, and for the delivery
+            while await looked.get() != asked["id"]:
+                pass
+    assert plane.service.fundings._book.get(asked["id"]).state is FundingState.OPEN
+
+
+async def test_a_book_takes_so_many_different_hints_and_no_more(tmp_path):
+    db = open_store(str(tmp_path / "p.db"))
+    book = FundingBook(db)
+    settings = Settings.from_environ({})
+    found = book.ask("fund-1", wish_of(settings, "1", "USDC"))
+    taken = [book.hint(found, str(n)) for n in range(book_module.HINTS_MAX + 5)]
+    assert taken == [True] * book_module.HINTS_MAX + [False] * 5
+    assert not book.hint(found, "0")
+    db.close()
+
+
+class DyingHot(Hot):
+    """The process ends while the order is on its way."""
+
+    orders = 0
+
+    async def deposits(self, memo):
+        return ()
+
+    async def make_item(self, invoice):
+        self.orders += 1
+        raise asyncio.CancelledError
+
+
+async def test_after_a_crash_in_the_middle_of_an_order_there_is_no_second_one(tmp_path):
+    environ = {"HOT_PAY_JWT": "t", "NEAR_ACCOUNT_ID": "a.near"}
+    settings = Settings.from_environ({**environ, "NEAR_PRIVATE_KEY": "ed25519:" + "1" * 32})
+    client = wire.new_client()
+    hot = DyingHot(client, settings)
+    for _ in range(2):
+        db = open_store(str(tmp_path / "p.db"))
+        desk = FundingDesk(settings, hot, Witness(Rpc(client, ())), FundingBook(db))
+        try:
+            found = await desk.ask(desk.wish("1", "USDC"), "key")
+            assert found.state is FundingState.UNKNOWN
+        except asyncio.CancelledError:
+            assert hot.orders == 1
+        db.close()
+    assert hot.orders == 1
+
+
+async def test_the_client_reads_all_pages_and_only_its_own_memo(rails):
+    rails_hot, settings = rails.world.hot, Settings.from_environ(rails.environ)
+    client = wire.new_client()
+    hot = Hot(client, settings)
+    order = {"memo": "m", "asset": f"nep141:{genesis.USDC}", "amount": "1"}
+    item = await hot.make_item(desk_module.Invoice(**order, header="h", description="d"))
+    for _ in range(101):
+        rails_hot.pay({"item_id": item, "units": 0, "memo": "many"})
+    assert [one.memo for one in await hot.deposits("many")] == ["many"] * 101
+    for _ in range(200):
+        rails_hot.pay({"item_id": item, "units": 0, "memo": "many"})
+    with pytest.raises(RailUnknown, match="over 300 deposits"):
+        await hot.deposits("many")
+    bare = Settings.from_environ({**rails.environ, "HOT_PAY_AUTH_PREFIX": "none"})
+    assert (await Hot(client, bare).deposits("nobody")) == ()
+    wrong = Settings.from_environ({**rails.environ, "HOT_PAY_AUTH_PREFIX": "Token"})
+    with pytest.raises(RailError, match="401"):
+        await Hot(client, wrong).deposits("nobody")
+    await client.aclose()
