@@ -17,6 +17,7 @@ from agent_runtime.funding.desk import FundingDesk, wish_of
 from agent_runtime.funding.model import FundingState
 from agent_runtime.funding.witness import Witness
 from agent_runtime.near.rpc import Rpc
+from agent_runtime.rails import hot as hot_module
 from agent_runtime.rails.hot import Hot
 from agent_runtime.settings import Settings
 from agent_runtime.store import open_store
@@ -55,7 +56,7 @@ def key(request):
     return request.node.name
 
 
-def hot(operation="processed_payments", **rule):
+def hot_rule(operation="processed_payments", **rule):
     return {"service": "hot", "operation": operation, **rule}
 
 
@@ -132,7 +133,7 @@ async def test_a_key_is_one_request_and_a_request_without_one_is_new_each_time(p
 async def test_a_lie_of_hot_never_arrives(plane, rails, key, order, variant, said):
     asked = await ask(plane, key)
     if variant:
-        rails.fault(hot(kind="wrong", variant=variant))
+        rails.fault(hot_rule(kind="wrong", variant=variant))
     rails.world.hot.pay({"item_id": asked["item"], **order})
     found = await seen(plane, asked["id"], *(("unknown",) if "names no" in said else ("review",)))
     assert said in found["detail"]
@@ -146,7 +147,7 @@ async def test_one_transaction_is_one_fundings_alone(plane, rails, key):
     paid = (await seen(plane, first["id"], "arrived"))["arrival"]["transaction"]
     foreign = [one for one in rails.world.hot._paid if one.tx_hash == paid]
     earlier, rails.world.hot._paid[:] = list(rails.world.hot._paid), foreign
-    rails.fault(hot(kind="wrong", variant="foreign_hash"))
+    rails.fault(hot_rule(kind="wrong", variant="foreign_hash"))
     rails.world.hot.pay({"item_id": second["item"], "units": 0, "status": "SUCCESS"})
     found = await seen(plane, second["id"], "review")
     rails.world.hot._paid[:] = earlier
@@ -164,7 +165,7 @@ async def test_one_transaction_is_one_fundings_alone(plane, rails, key):
 )
 async def test_an_order_that_nobody_confirmed_is_never_repeated(plane, rails, key, rule):
     orders, items = calls(rails, "merchant_item"), set(rails.world.hot._items)
-    rails.fault(hot("merchant_item", **rule))
+    rails.fault(hot_rule("merchant_item", **rule))
     asked = await ask(plane, key)
     rails.heal()
     assert (asked["state"], asked["page"]) == ("unknown", None)
@@ -179,7 +180,7 @@ async def test_an_order_that_nobody_confirmed_is_never_repeated(plane, rails, ke
 
 async def test_where_hot_cannot_be_searched_nothing_is_ordered_until_it_can(plane, rails, key):
     orders = calls(rails, "merchant_item")
-    rails.fault(hot(kind="wrong", variant="html"))
+    rails.fault(hot_rule(kind="wrong", variant="html"))
     asked = await ask(plane, key)
     assert (asked["state"], asked["page"]) == ("asked", None)
     assert calls(rails, "merchant_item") == orders
@@ -189,7 +190,7 @@ async def test_where_hot_cannot_be_searched_nothing_is_ordered_until_it_can(plan
 
 
 async def test_a_refused_order_is_closed_and_a_refund_too_until_somebody_pays(plane, rails, key):
-    rails.fault(hot("merchant_item", kind="wrong", variant="unauthorized"))
+    rails.fault(hot_rule("merchant_item", kind="wrong", variant="unauthorized"))
     refused = await ask(plane, key + "1")
     assert (refused["state"], refused["settled"]) == ("closed", True)
     rails.heal()
@@ -234,6 +235,8 @@ async def test_a_flood_of_deliveries_makes_no_flood_of_calls(
         answers += await deliver(plane, rails, 15, **known, near_trx=f"x{n}")
         answers += await deliver(plane, rails, 15, **{**known, "item_id": "00"}, near_trx=f"y{n}")
         answers += await deliver(plane, rails, 15, memo=f"fund-{n}", item_id="x", status="FAILED")
+        for _ in range(5):
+            await plane.client.get(f"/fundings/{asked['id']}", headers=KEY)
     assert {answer["status"] for answer in answers} == {200, 429}
     assert {a["body"] for a in answers if a["status"] == 200} == {'{"ok":true}'}
     await asyncio.sleep(0.3)  # so that what must not follow has the time to
@@ -306,6 +309,54 @@ async def test_after_a_crash_in_the_middle_of_an_order_there_is_no_second_one(tm
     assert hot.orders == 1
 
 
+async def test_where_somebody_has_paid_already_nothing_is_ordered(plane, rails, key, tmp_path):
+    """A ledger that was lost asks under the same memo; its item is found by the deposit."""
+    asked = await ask(plane, key)
+    rails.world.hot.pay({"item_id": asked["item"]})
+    paid = (await seen(plane, asked["id"], "arrived"))["arrival"]["transaction"]
+    orders = calls(rails, "merchant_item")
+    service, db = plane.service, open_store(str(tmp_path / "p.db"))
+    witness = Witness(Rpc(service.client, service.settings.near_nodes))
+    desk = FundingDesk(
+        service.settings, Hot(service.client, service.settings), witness, FundingBook(db)
+    )
+    found = await desk.ask(desk.wish("2.5", "USDC"), key)
+    assert (found.state, found.tx_hash) == (FundingState.ARRIVED, paid)
+    assert (found.item_id, calls(rails, "merchant_item")) == (asked["item"], orders)
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "known"),
+    [
+        (200, {"item_id": "x"}, False),
+        (200, {"item_id": "AB" * 32}, False),
+        (202, {"item_id": "ab" * 32}, False),
+        (302, {}, False),
+        (409, {"detail": "there is one"}, False),
+        (429, {}, False),
+        (422, {"detail": "token"}, True),
+    ],
+)
+async def test_only_a_refusal_says_that_there_is_no_item(status, body, known):
+    answer = wire.Answer("hotpay", status, {}, json.dumps(body).encode())
+    with pytest.raises(RailError) as caught:
+        hot_module._item_of(answer)
+    assert isinstance(caught.value, RailUnknown) is not known
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"amount": 5}, {"amount": "5.0"}, {"amount": None}, {"status": None}, {"item_id": 7}],
+    ids=str,
+)
+async def test_a_deposit_that_is_not_as_documented_is_unknown_and_no_zero(change):
+    row = {"memo": "m", "item_id": "i", "amount": "5", "near_trx": None, "status": "SUCCESS"}
+    assert hot_module._deposit(row).units == 5
+    with pytest.raises(RailUnknown):
+        hot_module._deposit({**row, **change})
+
+
 async def test_the_client_reads_all_pages_and_only_its_own_memo(rails):
     rails_hot, settings = rails.world.hot, Settings.from_environ(rails.environ)
     client = wire.new_client()
@@ -319,6 +370,10 @@ async def test_the_client_reads_all_pages_and_only_its_own_memo(rails):
         rails_hot.pay({"item_id": item, "units": 0, "memo": "many"})
     with pytest.raises(RailUnknown, match="over 300 deposits"):
         await hot.deposits("many")
+    rails.fault(hot_rule(kind="wrong", variant="unfiltered"))
+    del rails_hot._paid[1:]
+    assert await hot.deposits("nobody") == ()
+    rails.heal()
     bare = Settings.from_environ({**rails.environ, "HOT_PAY_AUTH_PREFIX": "none"})
     assert (await Hot(client, bare).deposits("nobody")) == ()
     wrong = Settings.from_environ({**rails.environ, "HOT_PAY_AUTH_PREFIX": "Token"})

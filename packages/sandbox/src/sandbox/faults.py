@@ -25,7 +25,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
         *("made_up_hash", "other_hash", "bare_hash", "no_hash", "strange_word"),
     ),
     "hot": (
-        *("html", "unauthorized", "no_item"),
+        *("html", "unauthorized", "no_item", "unfiltered"),
         *("made_up_hash", "item_as_hash", "foreign_hash", "no_hash"),
     ),
     "eigenai": ("success_false", "no_grant", "bad_signature"),

@@ -168,7 +168,7 @@ class Hot:
         limit, offset = _number(request, "limit", 100), _number(request, "offset", 0)
         if limit is None or offset is None or not 0 < limit <= 1000:
             return json_answer({"detail": "limit and offset are numbers, limit 1 to 1000"}, 422)
-        filters = ("item_id", "memo", "sender_id")
+        filters = () if wrong == "unfiltered" else ("item_id", "memo", "sender_id")
         wanted = {name: request.query[name] for name in filters if name in request.query}
         shown = (self._show(one, wrong) for one in self._paid)
         rows = [row for row in shown if all(row[name] == v for name, v in wanted.items())]
