@@ -228,8 +228,8 @@ class TestSigners:
         assert judge_keys("a.near", KEY, [kinds[kind] for kind in answers]).ok is ok
 
 
-def compose(image, name="agent"):
-    text = f"services:\n  {name}:\n    image: {image}\n"
+def compose(image, name="agent", more=""):
+    text = f"services:\n  {name}:\n    image: {image}\n{more}"
     return json.dumps({"runner": "docker-compose", "docker_compose_file": text}).encode()
 
 
@@ -246,6 +246,9 @@ class TestAttestedImage:
             (compose(OTHER), "", "agent", False),
             (compose(OTHER), GOOD, "agent", False),
             (compose("a:latest"), GOOD, "agent", False),
+            (compose(GOOD, more="    command: /x\n"), "", "agent", False),
+            (compose(GOOD, more="    volumes: [x:/opt/agent]\n"), "", "agent", False),
+            (compose(GOOD, more="    volumes: [x:/var/lib/agent]\n"), "", "agent", True),
             (compose(GOOD), GOOD, "web", None),
             (b"{", GOOD, "agent", None),
             (None, GOOD, "agent", None),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import functools
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import sys
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from agent_runtime.main import Server
@@ -17,10 +19,15 @@ from agent_runtime.wiring import build
 from cli.hands import hand
 from conductor.preflight_world import DIGEST, IMAGE, RUNBOOK, TlsEnd, World, certificate, until
 from cutover.app import load_runbook
+from cutover.conductor.preconditions.deployment import deployment
+from cutover.conductor.preconditions.look import LIMITS
+from cutover.deployed import plane_access
 from cutover.errors import ConfigurationError
+from cutover.evidence.planes import Answer
 from cutover.journal.store import Journal
 from cutover.preflight import preflight
 from cutover.runbook.gate import Check
+from deploy.engine import PATH, container, image
 from sandbox.near.keys import KeyPair
 
 pytestmark = pytest.mark.xdist_group("preflight")  # one world for all of them
@@ -79,7 +86,7 @@ class TestAllHolds:
             assert f"{check}: holds" in found.out
         for evidence in (
             "attestation of phala: verified",
-            f"hetzner: {DIGEST} by its deployment record",
+            f"hetzner: {DIGEST} by its declared image",
             f"phala: {DIGEST} by its attested compose file",
             "variables compared under one nonce are the same",
             "answers 401 to a wrong key",
@@ -112,15 +119,65 @@ class TestAllHolds:
         ([(IMAGE, f"images.example/agent@{OTHER}")], False, "the digests differ"),
         ([(f'image = "{IMAGE}"', "")], None, "declare planes.hetzner.image"),
         ([(f'image = "{IMAGE}"', 'compose = "c.yaml"')], True, "by c.yaml, service agent"),
+        (
+            [(f'image = "{IMAGE}"', 'compose = "c.yaml"\nservice = "patched"')],
+            False,
+            "c.yaml, service patched has command, so the digest does not say what runs",
+        ),
     ],
 )
 def test_another_image_is_named(world, changes, ok, text):
     """By record or compose file against what is attested: what differs or lacks is named."""
     service = f"services:\n  agent:\n    image: {IMAGE}\n"
+    service += f"  patched:\n    image: {IMAGE}\n    command: /data/other\n"
     (world.folder / "c.yaml").write_text(service)
     found = look(world, Check.IDENTICAL_IMAGE, world.settings(*changes))
     assert found.ok is ok
     assert text in said(found, ok)
+
+
+def recorded(world, age_s=0, **changes):
+    """What the engine of the fallback would tell, in a file, and the setting that names it."""
+    running, made = container(**changes), image(RepoDigests=[IMAGE])
+    running["Config"] |= {"Image": IMAGE, "Env": [PATH]}
+    up = httpx.get(f"http://127.0.0.1:{world.port('hetzner')}/health").json()["uptime"]
+    now = dt.datetime.now(dt.UTC)
+    running["State"]["StartedAt"] = (now - dt.timedelta(milliseconds=up)).isoformat()
+    taken = (now - dt.timedelta(seconds=age_s)).isoformat()
+    told = {"takenAt": taken, "container": running, "image": made}
+    (world.folder / "hetzner.record.json").write_text(json.dumps(told))
+    return world.settings((f'image = "{IMAGE}"', 'record = "hetzner.record.json"'))
+
+
+@pytest.mark.parametrize(
+    ("changes", "ok", "text"),
+    [
+        ({}, True, f"hetzner: {DIGEST} by hetzner.record.json"),
+        ({}, True, "hetzner: who answers began with the recorded container"),
+        ({}, True, "the labels of its image fit what it says: build r1"),
+        ({"age_s": 3_700}, None, "hetzner.record.json is 61 min old, expected at most 60"),
+        ({"Cmd": ["--debug"]}, False, "the command is changed, so the digest does not say"),
+        ({"Mounts": [{"Destination": "/opt/agent/lib"}]}, False, "a mount at '/opt/agent/lib'"),
+    ],
+)
+def test_the_engine_s_record_is_judged(world, changes, ok, text):
+    """It vouches for the digest while it is young, and while nothing but the image runs."""
+    found = look(world, Check.IDENTICAL_IMAGE, recorded(world, **changes))
+    assert found.ok is ok
+    assert text in said(found, ok)
+    assert ("one digest on both" in said(found, ok=True)) is (ok is not None)
+
+
+def test_a_record_that_is_renewed_is_read_anew(world):
+    """The look after it finds what the file says then; what it cannot read then is unknown."""
+    only = tuple(p for p in PHASED.preconditions if p.check is Check.IDENTICAL_IMAGE)
+    (found,) = preflight(replace(PHASED, preconditions=only), recorded(world)).looks
+    assert found.ok is True
+    access = plane_access(recorded(world))["hetzner"]
+    (world.folder / "hetzner.record.json").write_text("{")
+    health = Answer(200, {"uptime": 1})
+    seen = asyncio.run(deployment("hetzner", access, health, 0, LIMITS))
+    assert (seen.image, [one.ok for one in seen.findings]) == ("", [None])
 
 
 IMAGES = {"BUILD_REVISION": "r2", "IMAGE_DIGEST": OTHER}

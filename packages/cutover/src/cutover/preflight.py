@@ -19,6 +19,7 @@ from cutover.conductor.plane_client import HttpPlane, connections
 from cutover.conductor.preconditions.asked import DEADLINE_MS
 from cutover.conductor.preconditions.look import Attested as Proved
 from cutover.conductor.preconditions.look import Looked, Preconditions
+from cutover.conductor.preconditions.record import Limits
 from cutover.deployed import plane_access
 from cutover.errors import CutoverError
 from cutover.evidence.observation import Attestation, PreconditionSeen, Verdict
@@ -143,7 +144,14 @@ def preconditions_of(
         settings.preconditions.may_differ,
         patience_ms,
         entrance_of(settings),
+        limits_of(settings),
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What the engines' records are judged by."""
+    given = settings.preconditions
+    return Limits(given.record_age_seconds_max * 1000, given.may_mount)
 
 
 def entrance_of(settings: Settings) -> str:

@@ -8,13 +8,10 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -27,26 +24,15 @@ from pydantic import (
 )
 
 from cutover.attestation import services
+from cutover.conductor.preconditions.changes import MAY_MOUNT
 from cutover.errors import ConfigurationError
 from cutover.evidence.wire import NODE_PATTERN
 from cutover.runbook.finding import Loc
 from cutover.runbook.intent import LEADING, Intent
 from cutover.runbook.lines import key_lines, line_of
+from cutover.shapes import Place, Url, Variable, is_loopback
 
 FILE_BYTES_MAX: Final = 256 * 1024
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    fit = parts.scheme in ("http", "https") and parts.hostname and value.isascii()
-    extra = parts.username or parts.query or parts.fragment or re.search(r"\s", value)
-    if not fit or extra or parts.port == 0:  # a port out of range raises by itself
-        raise ValueError("expected http(s)://host[:port][/path] without credentials or query")
-    return value.rstrip("/")
-
-
-Url = Annotated[str, AfterValidator(_http_url)]
-Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 
 
 class _Table(BaseModel):
@@ -70,25 +56,20 @@ class PlaneSettings(Secret):
     Attributes:
         url: base address of its HTTP contract; may have a path, has no credentials.
         key, key_env, key_file: its `x-agent-api-key`; exactly one of the three.
-        image: image reference with digest by the deployment record, `NAME@sha256:…`; without it
-            and without compose only a rehearsal can judge whether both planes run the same image.
-        compose: compose file that the plane was deployed by, instead of image. A candidate that
-            must prove what it is needs neither: its attested compose file is read.
+        image: image reference with digest that was deployed, `NAME@sha256:…`; without it, compose
+            and record only a rehearsal can judge whether both planes run the same image. A
+            candidate that must prove what it is needs none: its attested compose file is read.
+        compose: compose file that the plane was deployed by, instead of image.
+        record: what the engine of the plane's host says that it runs, instead of image and compose:
+            a file printed there by `deploy/record.sh`, read anew at every look.
         service: the service in the compose file, given or attested, that is the runtime.
     """
 
     url: Url
     image: str = ""
     compose: Path | None = None
+    record: Path | None = None
     service: str = "agent"
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether nobody else hears what is said to an address."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class ConductorSettings(_Table):
@@ -120,7 +101,7 @@ class ConductorSettings(_Table):
     @classmethod
     def _guarded(cls, value: bool, info: ValidationInfo) -> bool:
         host = info.data.get("host")  # absent when it was refused itself
-        if not value and host is not None and not _is_loopback(host):
+        if not value and host is not None and not is_loopback(host):
             raise ValueError(
                 "expected true, since host is not loopback: tokens would cross the network in the "
                 "clear. Listen on 127.0.0.1 behind a proxy with TLS or a tunnel, or set it to true"
@@ -212,9 +193,14 @@ class PreconditionSettings(_Table):
     Attributes:
         may_differ: variables of the runtime that may differ between the planes although they are
             compared, `NEAR_NODE_URL` for instance; each difference is still named.
+        may_mount: places in the runtime's container where data may be mounted; a mount anywhere
+            else may lie over code, and breaks the identity of images.
+        record_age_seconds_max: age from which an engine's record says nothing any more.
     """
 
     may_differ: tuple[Variable, ...] = ()
+    may_mount: tuple[Place, ...] = MAY_MOUNT
+    record_age_seconds_max: int = Field(default=3_600, ge=60, le=604_800)
 
 
 class Settings(_Table):
@@ -329,12 +315,13 @@ class _Resolver:
         return whole
 
     def _plane(self, plane: PlaneSettings, at: tuple[str, ...]) -> PlaneSettings:
-        if plane.compose is None:
-            return self._keyed(plane, at)
-        if plane.image:
-            raise self._wrong((*at, "compose"), "both it and image are given, expected one of them")
-        keyed = self._keyed(plane, at)
-        return keyed.model_copy(update={"compose": self._base / plane.compose})
+        ways = {"image": plane.image, "compose": plane.compose, "record": plane.record}
+        first, *more = [way for way, value in ways.items() if value] or [""]
+        if more:
+            said = f"both it and {first} are given, expected one of image, compose, record"
+            raise self._wrong((*at, more[0]), said)
+        paths = {way: self._base / value for way, value in ways.items() if isinstance(value, Path)}
+        return self._keyed(plane, at).model_copy(update=paths)
 
     def _placed(self, attestation: AttestationSettings) -> AttestationSettings:
         """With absolute paths; what they lead to is read by who uses it (`cutover.attesting`)."""

@@ -38,8 +38,8 @@ def _images(runbook: Runbook, settings: Settings) -> list[Advice]:
     if all(p.check is not Check.IDENTICAL_IMAGE for p in runbook.preconditions):
         return []
     text = (
-        f"precondition {Check.IDENTICAL_IMAGE} will not hold: give the image of the plane's "
-        f"deployment record as NAME{DIGEST}…, or its compose file"
+        f"precondition {Check.IDENTICAL_IMAGE} will not hold: give the plane's image as "
+        f"NAME{DIGEST}…, its compose file, or what its engine says (record)"
     )
     proved = runbook.attestation_gate().evidence is Evidence.VERIFIED
     return [
@@ -47,6 +47,7 @@ def _images(runbook: Runbook, settings: Settings) -> list[Advice]:
         for name, plane in settings.planes.items()
         if DIGEST not in plane.image
         and plane.compose is None
+        and plane.record is None
         and not (proved and name == runbook.candidate)  # its attested compose file says it
     ]
 

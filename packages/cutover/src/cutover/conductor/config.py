@@ -1,6 +1,6 @@
 """What a conductor is told at its start; secrets never show in its representation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,9 @@ class PlaneAccess:
         image: image reference by the deployment record; empty when not declared.
         record: what that record is, for people.
         service: the service in its compose file that is the runtime.
+        changes: what its compose file changes of what the image runs, in words.
+        inspected: reads the engine's record anew at every look; None when there is no such file.
+            It raises OSError when the file cannot be read, and MalformedError when it is no record.
     """
 
     url: str
@@ -24,6 +27,8 @@ class PlaneAccess:
     image: str = ""
     record: str = "its deployment record"
     service: str = "agent"
+    changes: tuple[str, ...] = ()
+    inspected: Callable[[], bytes] | None = None
 
 
 @dataclass(frozen=True)

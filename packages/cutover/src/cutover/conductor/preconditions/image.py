@@ -1,17 +1,20 @@
 """Whether both planes run one image: equal digests, by records and not by a plane's own word.
 
-A plane's record is its declared image or its compose file; an attested plane's is the app-compose
-file that its quote vouches for, whatever was declared. A plane's own word (version, build, digest)
-may contradict its record and can never replace it, but in a rehearsal.
+A plane's record is its declared image, its compose file, or what the engine of its host tells. An
+attested plane's is the app-compose file that its quote vouches for, whatever was declared. A
+plane's own word (version, build, digest) may contradict its record and can never replace it, but
+in a rehearsal. What makes another program of the image breaks identity, however equal the digests.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from cutover.attestation.compose import services
-from cutover.attestation.strict import MalformedError
+from cutover.attestation.strict import MalformedError, table_of
 from cutover.conductor.preconditions.answers import Identity, Silence
+from cutover.conductor.preconditions.changes import MAY_MOUNT, changed_by_service
 from cutover.conductor.preconditions.finding import Finding, believed, fails, holds, unknown
 from cutover.evidence.planes import Answer
 
@@ -31,6 +34,7 @@ class Running:
         service: the service in the attested compose file that is the runtime.
         attested: whether its quote must say what it runs.
         compose: the attested app-compose file; None while none is proved.
+        told: what was found about the record itself.
     """
 
     plane: str
@@ -41,17 +45,30 @@ class Running:
     service: str = "agent"
     attested: bool = False
     compose: bytes | None = None
+    told: tuple[Finding, ...] = ()
 
 
-def judge_image(first: Running, second: Running, *, rehearsal: bool) -> list[Finding]:
-    """Every finding about the images of two planes."""
+def judge_image(
+    first: Running,
+    second: Running,
+    may_mount: Collection[str] = MAY_MOUNT,
+    *,
+    rehearsal: bool,
+) -> list[Finding]:
+    """Every finding about the images of two planes.
+
+    Args:
+        first: one of them.
+        second: the other.
+        may_mount: places where an attested compose file may put data.
+        rehearsal: a plane without a record is believed.
+    """
     found = [_said(first, second)]
     digests = []
     for one in (first, second):
-        digest, finding = _recorded(one, rehearsal=rehearsal)
+        digest, findings = _recorded(one, may_mount, rehearsal=rehearsal)
         digests.append(digest)
-        found.append(finding)
-        found += _contradicted(one, digest)
+        found += [*findings, *one.told, *_contradicted(one, digest)]
     if all(digests):
         same = digests[0] == digests[1]
         found.append(holds("one digest on both") if same else fails("the digests differ"))
@@ -69,39 +86,48 @@ def _said(first: Running, second: Running) -> Finding:
     return holds(words)
 
 
-def _recorded(one: Running, *, rehearsal: bool) -> tuple[str, Finding]:
+def _recorded(
+    one: Running, may_mount: Collection[str], *, rehearsal: bool
+) -> tuple[str, list[Finding]]:
     """The digest by the plane's record, empty where there is none to go by."""
     if one.attested:
-        return _attested(one)
+        return _attested(one, may_mount)
     if not one.image:
-        text = f"{one.plane}: declare planes.{one.plane}.image with its digest, or its compose file"
-        return "", believed(text, rehearsal=rehearsal)
+        if one.told:  # which says why
+            return "", []
+        text = f"{one.plane}: declare planes.{one.plane}.image with its digest, its compose file"
+        return "", [believed(f"{text}, or its engine's record", rehearsal=rehearsal)]
     digest = digest_of(one.image)
     if not digest:
-        return "", fails(f"{one.plane}: {one.record} names no digest, expected NAME@sha256:…")
-    return digest, holds(f"{one.plane}: {digest} by {one.record}")
+        return "", [fails(f"{one.plane}: {one.record} names no digest, expected NAME@sha256:…")]
+    return digest, [holds(f"{one.plane}: {digest} by {one.record}")]
 
 
-def _attested(one: Running) -> tuple[str, Finding]:
+def _attested(one: Running, may_mount: Collection[str]) -> tuple[str, list[Finding]]:
     if one.compose is None:
         text = f"{one.plane}: no compose file is attested yet; this is looked at again by itself"
-        return "", unknown(text)
+        return "", [unknown(text)]
     try:
-        image = _image_in(one.compose, one.service)
+        service = _service_in(one.compose, one.service)
     except MalformedError as error:
-        return "", unknown(f"{one.plane}: the attested compose file has {error}")
-    digest = digest_of(image)
+        return "", [unknown(f"{one.plane}: the attested compose file has {error}")]
+    digest = digest_of(str(service.get("image", "")))
     if not digest:
-        return "", fails(f"{one.plane}: its attested compose file pins no digest")
+        return "", [fails(f"{one.plane}: its attested compose file pins no digest")]
+    found = [
+        fails(f"{one.plane}: its attested compose file has {change}, so the digest does not say"
+              " what runs")
+        for change in changed_by_service(service, may_mount)
+    ]  # fmt: skip
     if one.image and digest_of(one.image) != digest:
         declared = digest_of(one.image) or "no digest"
         text = f"{one.plane}: {one.record} names {declared}, and {digest} is attested"
-        return digest, fails(text)
-    return digest, holds(f"{one.plane}: {digest} by its attested compose file")
+        return digest, [*found, fails(text)]
+    return digest, [*found, holds(f"{one.plane}: {digest} by its attested compose file")]
 
 
-def _image_in(raw: bytes, service: str) -> str:
-    """The image of a service in an app-compose file.
+def _service_in(raw: bytes, service: str) -> dict[str, Any]:
+    """A service in an app-compose file.
 
     Raises:
         MalformedError: there is no such service, or none at all.
@@ -109,8 +135,7 @@ def _image_in(raw: bytes, service: str) -> str:
     found = services(raw)
     if service not in found:
         raise MalformedError(f"no service {service!r}, only {', '.join(sorted(found))[:100]}", "it")
-    image = found[service].get("image") if isinstance(found[service], dict) else None
-    return image if isinstance(image, str) else ""
+    return table_of(found[service], f"service {service}")
 
 
 def _contradicted(one: Running, digest: str) -> list[Finding]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cutover.conductor.attested_compose import AttestedCompose
 from cutover.conductor.config import PlaneAccess
@@ -14,6 +15,8 @@ from cutover.conductor.preconditions.answers import (
     read_parity,
 )
 from cutover.conductor.preconditions.asked import DEADLINE_MS, AccessKeys, AskedPlane
+from cutover.conductor.preconditions.changes import MAY_MOUNT
+from cutover.conductor.preconditions.deployment import deployment
 from cutover.conductor.preconditions.domain import judge_address, judge_entrance
 from cutover.conductor.preconditions.endpoints import judge_endpoints
 from cutover.conductor.preconditions.environment import (
@@ -26,10 +29,13 @@ from cutover.conductor.preconditions.environment import (
 from cutover.conductor.preconditions.finding import Finding, amounts_to, gravest_first, unknown
 from cutover.conductor.preconditions.image import Running, judge_image
 from cutover.conductor.preconditions.ingress import judge_ingress
+from cutover.conductor.preconditions.record import Limits
 from cutover.conductor.preconditions.signers import judge_signers, keys_of
 from cutover.evidence.observation import PreconditionSeen
 from cutover.runbook.document import Runbook
 from cutover.runbook.gate import Check
+
+LIMITS: Final = Limits(age_ms_max=3_600_000, may_mount=MAY_MOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class Preconditions:
         patience_ms: how long to wait for what the candidate has not proved yet; by default for a
             whole look at it.
         entrance: address where users arrive; empty when nobody told it.
+        limits: what the engines' records are judged by.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class Preconditions:
         may_differ: Collection[str] = (),
         patience_ms: int | None = None,
         entrance: str = "",
+        limits: Limits = LIMITS,
     ) -> None:
         self._runbook = runbook
         self._planes = planes
@@ -106,6 +114,7 @@ class Preconditions:
         self._sender = sender
         self._may_differ = frozenset(may_differ)
         self._entrance = entrance
+        self._limits = limits
         a_look = runbook.timing.attestation_deadline_ms + DEADLINE_MS
         self._patience_ms = a_look if patience_ms is None else patience_ms
 
@@ -130,7 +139,7 @@ class Preconditions:
                 return [unknown(_unproved(self._runbook.candidate))]
         match check:
             case Check.IDENTICAL_IMAGE:
-                return await self._image(spki)
+                return await self._image(spki, wall_ms)
             case Check.ENVIRONMENT_PARITY:
                 return await self._environment()
             case Check.TLS_AND_DOMAIN:
@@ -142,12 +151,13 @@ class Preconditions:
         nonce = self._nonce()
         return read_identity(plane.name, nonce, await plane.identity(nonce, DEADLINE_MS))
 
-    async def _image(self, spki: str) -> list[Finding]:
-        both = (self._running(plane, spki) for plane in self._planes)
+    async def _image(self, spki: str, wall_ms: int) -> list[Finding]:
+        both = (self._running(plane, spki, wall_ms) for plane in self._planes)
         first, second = await asyncio.gather(*both)
-        return judge_image(first, second, rehearsal=self._runbook.rehearsal)
+        rehearsal = self._runbook.rehearsal
+        return judge_image(first, second, self._limits.may_mount, rehearsal=rehearsal)
 
-    async def _running(self, plane: AskedPlane, spki: str) -> Running:
+    async def _running(self, plane: AskedPlane, spki: str, wall_ms: int) -> Running:
         access = self._access[plane.name]
         health, identity = await asyncio.gather(
             plane.get("/health", DEADLINE_MS), self._identity(plane)
@@ -155,9 +165,10 @@ class Preconditions:
         compose, attested = None, plane.name == self._runbook.candidate and bool(spki)
         if attested and self._attested is not None:
             compose = await self._attested.compose.proved(spki, self._patience_ms)
+        told = await deployment(plane.name, access, health, wall_ms, self._limits)
         return Running(
-            plane.name, access.image, access.record, health, identity,
-            access.service, attested, compose,
+            plane.name, told.image, access.record, health, identity,
+            access.service, attested, compose, told.findings,
         )  # fmt: skip
 
     async def _environment(self) -> list[Finding]:
