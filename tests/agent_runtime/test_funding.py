@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from agent_runtime import wire
+from agent_runtime.command import run
 from agent_runtime.errors import RailError, RailUnknown
 from agent_runtime.funding import book as book_module
 from agent_runtime.funding import desk as desk_module
@@ -307,6 +308,58 @@ async def test_after_a_crash_in_the_middle_of_an_order_there_is_no_second_one(tm
             assert hot.orders == 1
         db.close()
     assert hot.orders == 1
+
+
+async def command(capsys, *argv, **environ):
+    """Run one command; its exit code and what it printed."""
+    code = await asyncio.to_thread(run, argv, environ)
+    return code, capsys.readouterr()
+
+
+def last(told):
+    """The object that a command printed; the plane of this test logs to the same place."""
+    return json.loads(told.out.splitlines()[-1])
+
+
+async def test_an_operator_asks_for_money_and_lists_what_came(plane, rails, capsys):
+    environ, base = rails.environ, str(plane.client.base_url)
+    order = ("fund", "1.5", "NEAR", "--url", base, "--json")
+    code, told = await command(capsys, *order, "--dry-run", **environ)
+    assert (code, last(told)["units"]) == (0, "15" + "0" * 23)
+    code, told = await command(capsys, *order, **environ)
+    found = last(told)
+    assert (code, found["state"], "&amount=1.5&" in found["page"]) == (0, "open", True)
+    code, told = await command(capsys, *order, "--key", found["key"], **environ)
+    assert last(told)["id"] == found["id"]
+    paid = rails.world.hot.pay({"item_id": found["item"]})["near_trx"]
+    await seen(plane, found["id"], "arrived")
+    code, told = await command(capsys, "fundings", **environ)
+    assert f"{found['id']}: arrived: 1.5 NEAR by {paid}\n" in told.out
+    code, told = await command(capsys, "fundings", "--json", **environ)
+    listed = {one["id"]: one for one in last(told)["fundings"]}
+    assert listed[found["id"]]["arrival"]["transaction"] == paid
+
+
+async def test_an_operator_learns_what_did_not_come_to_a_page(plane, rails, capsys, tmp_path):
+    environ, base = rails.environ, ("--url", str(plane.client.base_url))
+    rails.fault(hot_rule("merchant_item", kind="status", status=504, after=True))
+    code, told = await command(capsys, "fund", "1", "USDC", *base, "--key", "k-504", **environ)
+    assert (code, "is unknown: an invoice was ordered" in told.err) == (1, True)
+    assert "--key k-504" in told.err
+    nobody = ("--url", "http://127.0.0.1:1")
+    code, told = await command(capsys, "fund", "1", "USDC", *nobody, **environ)
+    assert (code, "is not known: go on with --key" in told.err) == (1, True)
+    wrong = {**environ, "AGENT_SERVER_API_KEY": "another"}
+    code, told = await command(capsys, "fund", "1", "USDC", *base, **wrong)
+    assert (code, "401" in told.err) == (1, True)
+    for argv, more, said in (
+        (("fund", "0", "USDC"), {}, "amount is zero"),
+        (("fund", "1", "USDC"), {}, "PORT is 0"),
+        (("fund", "1", "USDC"), {"AGENT_TLS": "attested"}, "attested key"),
+        (("fundings",), {"PAYMENTS_DB": str(tmp_path / "none.db")}, "there is no ledger"),
+    ):
+        code, told = await command(capsys, *argv, **{**environ, **more})
+        assert (code, said in told.err) == (2, True)
 
 
 async def test_where_somebody_has_paid_already_nothing_is_ordered(plane, rails, key, tmp_path):

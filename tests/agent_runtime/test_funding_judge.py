@@ -147,5 +147,5 @@ def test_an_item_id_never_passes_for_a_hash():
 def test_the_adapter_has_nothing_that_could_be_a_payout():
     """It names the whole surface, so that whoever adds to it comes by here (contract §11.3)."""
     public = {name for name in vars(Hot) if not name.startswith("_")}
-    assert public == {"configured", "probe", "deposits", "make_item", "page"}
+    assert public == {"configured", "probe", "deposits", "make_item"}
     assert not {"PAID", "DISTRIBUTED"} & set(Word.__members__)

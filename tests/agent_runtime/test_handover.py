@@ -222,7 +222,7 @@ def test_the_program_serves_nothing_from_a_sealed_ledger_and_carries_commands_ou
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [[], ["ledger"], ["ledger", "import"], ["key", "fence"]])
+@pytest.mark.parametrize("argv", [[], ["ledger"], ["ledger", "import"], ["key", "fence"], ["fund"]])
 def test_every_command_explains_itself(capsys, argv):
     assert run([*argv, "--help"], {}) == 0
     assert f"usage: agent-runtime {' '.join(argv)}" in capsys.readouterr().out

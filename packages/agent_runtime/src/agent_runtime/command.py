@@ -1,4 +1,4 @@
-"""The operator's commands beside the server: hand a ledger over, fence a key (rails §2.4, step 8).
+"""The operator's commands beside the server: hand a ledger over, fence a key, ask to be paid.
 
 They read the same environment as the server. Exit codes: 0 done, or nothing was left to do; 1
 refused, or not known to be done, and the text says what to do; 2 the arguments or the environment
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from agent_runtime import wire
 from agent_runtime.errors import RailError, SettingsError
+from agent_runtime.funding import verbs as funding
 from agent_runtime.handover import document, export, merge, seal
 from agent_runtime.handover.bonds import Bonds
 from agent_runtime.handover.errors import HandoverRefusal, HandoverUnknown
@@ -54,7 +55,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return int(leaving.code or 0)
     except SettingsError as error:
         return _complain("correct the environment: " + "; ".join(error.faults), WRONG, as_json)
-    except (_UsageError, StoreHeldError, StoreSealedError) as error:
+    except (_UsageError, funding.FundUsageError, StoreHeldError, StoreSealedError) as error:
         return _complain(str(error), WRONG, as_json)
     except (HandoverRefusal, HandoverUnknown, RailError) as error:
         return _complain(str(error), NOT_DONE, as_json)
@@ -67,7 +68,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     whole = _Parser(
         prog="agent-runtime",
-        description="Serve, hand the payment ledger over to the other plane, or fence its key."
+        description="Serve, hand the payment ledger over, fence a key, or ask to be paid."
         " Without a command it serves. All read the environment of the plane they run for.",
     )
     nouns = whole.add_subparsers(required=True, metavar="COMMAND")
@@ -103,7 +104,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="even if it signed what this ledger does not know; what is bound to it then waits",
     )
+    _add_funding(nouns)
     return whole
+
+
+def _add_funding(nouns: Any) -> None:
+    ask = "ask to be paid through HOT Pay: a page for whoever tops up the account that pays"
+    funding.add_arguments(_verb(nouns, "fund", funding.fund, ask))
+    _verb(nouns, "fundings", funding.fundings, "list what was asked for, and what has arrived")
 
 
 def _verb(verbs: Any, name: str, act: Any, says: str) -> argparse.ArgumentParser:

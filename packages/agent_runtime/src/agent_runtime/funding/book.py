@@ -42,11 +42,17 @@ _COLUMNS = (
 
 
 class FundingBook:
-    """The fundings table."""
+    """The fundings table.
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    Args:
+        db: the ledger.
+        made: the tables are there already; nothing is written then unless it is asked for.
+    """
+
+    def __init__(self, db: sqlite3.Connection, *, made: bool = False) -> None:
         self._db = db
-        db.executescript(SCHEMA)
+        if not made:
+            db.executescript(SCHEMA)
 
     def ask(self, funding_id: str, wish: Wish) -> Funding:
         """Store a new funding durably; the caller looked that the id is new.

@@ -94,12 +94,6 @@ class FundingDesk:
             self._wake.set()
         return found
 
-    def page_of(self, funding: Funding) -> str:
-        """Where a payer pays it; empty while there is no item."""
-        wish = funding.wish
-        amount = amounts.to_text(wish.units, wish.decimals)
-        return self._hot.page(funding.item_id, amount, funding.id) if funding.item_id else ""
-
     def hint(self, memo: str, item_id: str, digest: str) -> bool:
         """Somebody says that a funding has changed; True if it is looked at soon for that.
 

@@ -7,9 +7,11 @@ from agent_runtime import amounts
 from agent_runtime.funding.judge import credited
 from agent_runtime.funding.model import Funding, FundingState
 from agent_runtime.near.evidence import from_json
+from agent_runtime.rails.hot import page_of
+from agent_runtime.settings import Settings
 
 
-def document(funding: Funding, page: str) -> dict[str, Any]:
+def document(funding: Funding, settings: Settings) -> dict[str, Any]:
     """The whole of it; `arrival` is there only beside final evidence."""
     wish, state = funding.wish, funding.state
     return {
@@ -21,13 +23,21 @@ def document(funding: Funding, page: str) -> dict[str, Any]:
         "token": {"symbol": wish.token, "contract": wish.contract, "decimals": wish.decimals},
         "asked": _amount(wish.units, wish.decimals),
         "account": wish.account,
-        "page": page or None,
+        "page": _page(funding, settings),
         "item": funding.item_id or None,
         "arrival": _arrival(funding),
         "createdAt": _time(funding.created_at),
         "updatedAt": _time(funding.updated_at),
         "lookedAt": _time(funding.looked_at) if funding.looked_at else None,
     }
+
+
+def _page(funding: Funding, settings: Settings) -> str | None:
+    """Where a payer pays it, while there is something to pay."""
+    if not funding.item_id or funding.state is FundingState.ARRIVED:
+        return None
+    amount = amounts.to_text(funding.wish.units, funding.wish.decimals)
+    return page_of(settings, funding.item_id, amount, funding.id)
 
 
 def _arrival(funding: Funding) -> dict[str, Any] | None:

@@ -27,7 +27,8 @@ def routes(service: Service) -> APIRouter:
 
 
 def _fundings(router: APIRouter, service: Service) -> None:
-    desk, key = service.fundings, needs_key(service.settings.api_key)
+    desk, settings = service.fundings, service.settings
+    key = needs_key(settings.api_key)
 
     @router.post(
         "/fundings",
@@ -42,7 +43,7 @@ def _fundings(router: APIRouter, service: Service) -> None:
         wanted = read_model(funding_models.FundingWish, await read_body(request))
         wish = desk.wish(wanted.amount, wanted.token)
         found = await desk.ask(wish, _key_of(request))
-        shown = document(found, desk.page_of(found))
+        shown = document(found, settings)
         return JSONResponse(shown, headers={"cache-control": "no-store"})
 
     @router.get(
@@ -57,7 +58,7 @@ def _fundings(router: APIRouter, service: Service) -> None:
         found = desk.get(funding_id)
         if found is None:
             raise ApiError(404, "no_such_funding", "this plane knows no funding with this id")
-        shown = document(found, desk.page_of(found))
+        shown = document(found, settings)
         return JSONResponse(shown, headers={"cache-control": "no-store"})
 
 

@@ -162,11 +162,6 @@ class Hot:
         )
         return _item_of(answer)
 
-    def page(self, item_id: str, amount: str, memo: str) -> str:
-        """Where a payer pays an item; `amount` is in whole tokens."""
-        asked = urlencode({"item_id": item_id, "amount": amount, "memo": memo})
-        return f"{self._settings.hot_page}?{asked}"
-
     async def _list(self, asked: Mapping[str, str], deadline_seconds: float) -> wire.Answer:
         return await wire.ask(
             self._client,
@@ -181,6 +176,12 @@ class Hot:
     def _authorization(self) -> dict[str, str]:
         settings = self._settings
         return {"authorization": f"{settings.hot_auth_prefix} {settings.hot_jwt}".strip()}
+
+
+def page_of(settings: Settings, item_id: str, amount: str, memo: str) -> str:
+    """Where a payer pays an item; `amount` is in whole tokens."""
+    asked = urlencode({"item_id": item_id, "amount": amount, "memo": memo})
+    return f"{settings.hot_page}?{asked}"
 
 
 def _rows(answer: wire.Answer) -> list[dict[str, Any]]:
