@@ -6,7 +6,7 @@ import re
 import pytest
 
 from agent_runtime.allocation import WHOLE
-from agent_runtime.near import absence, contract, death, sender, token
+from agent_runtime.near import absence, contract, death, sender
 from agent_runtime.near.contract import Row
 from sandbox.near import genesis
 from sandbox.near.payer import Payer, ft_transfer
@@ -114,15 +114,6 @@ async def test_the_round_of_settling_leaves_a_payment_in_the_making_alone(ready,
     assert ready.service.payer.adopt_all() == []
     assert len(ledger.open()) == 1
     assert (await paying).startswith("✅ Distributed")
-
-
-async def test_a_refused_transaction_is_a_failure_and_frees_the_key(ready, rails, monkeypatch):
-    monkeypatch.setattr(token, "GAS_EACH", 0)
-    text = await ready.say(PAY)
-    assert text.startswith("❌ Payment failed: the node refused it: INVALID_TRANSACTION"), text
-    monkeypatch.undo()
-    assert (await ready.say(PAY)).startswith("✅ Distributed")
-    assert moved(rails) == 10_000_000
 
 
 async def test_one_key_pays_once_however_often_it_is_asked_at_once(ready, rails):

@@ -127,6 +127,14 @@ async def test_a_fence_whose_receipt_failed_has_used_its_nonce_all_the_same(
     assert (attempt.state, made.state) == (State.DEAD, State.REVERTED)
 
 
+async def test_a_provider_that_passes_nothing_on_does_not_hinder_a_fence(pair, rails, monkeypatch):
+    """It goes to the next one as well, in the same round."""
+    drop = {"service": "near", "operation": "send_tx", "kind": "wrong", "variant": "silent_drop"}
+    monkeypatch.setattr(f"{__name__}.MORE", [{**drop, "match": {"provider": "a"}}])
+    attempt, made = await fenced(pair, rails, monkeypatch)
+    assert (attempt.state, made.state) == (State.DEAD, State.LANDED)
+
+
 async def test_one_provider_alone_does_not_make_a_fence_final(pair, rails, monkeypatch):
     lie = {"service": "near", "operation": "tx", "kind": "wrong", "variant": "unknown"}
     monkeypatch.setattr(f"{__name__}.MORE", [{**lie, "match": {"provider": "b"}}])

@@ -253,9 +253,11 @@ async def test_accepted_and_then_504_executes(client):
     assert await client.usdc_of(ADA) == 5
 
 
-@pytest.mark.parametrize(("variant", "paid"), [("expired", 0), ("invalid_nonce", 5)])
+@pytest.mark.parametrize(
+    ("variant", "paid"), [("expired", 0), ("invalid_nonce", 5), ("not_enough_balance", 5)]
+)
 async def test_a_refusal_may_hide_an_acceptance(client, variant, paid):
-    """`expired` is a plain refusal; `invalid_nonce` is said although the bytes were taken."""
+    """`expired` is a plain refusal; the others are said although the bytes were taken."""
     await client.fault(service="near", operation="send_tx", kind="wrong", variant=variant)
     raw = client.payer().sign(genesis.USDC, [ft_transfer(ADA, 5)])
     error = (await client.send(raw))["error"]

@@ -18,7 +18,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "github": ("not_found", "bad_credentials", "rate_limited"),
     "near": (
         *("failed_receipt", "silent_drop", "accept_then_timeout", "unknown", "html"),
-        *("expired", "invalid_nonce"),
+        *("expired", "invalid_nonce", "not_enough_balance"),
     ),
     "ping": (
         *("not_found", "failed", "no_reference", "less", "pending", "failed_after"),

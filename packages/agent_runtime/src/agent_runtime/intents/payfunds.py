@@ -9,7 +9,9 @@ from agent_runtime.near.rpc import Rpc
 from agent_runtime.near.token import TokenContract
 from agent_runtime.parsing import Token
 
-FEE_RESERVE = 10**23  # 0.1 NEAR stays for gas when NEAR itself is paid
+NEAR_DECIMALS = 24
+FEE_RESERVE = 10**23
+"""0.1 NEAR is kept for gas: a transaction may hold 300 Tgas, about a third of that."""
 
 
 class Funds:
@@ -38,24 +40,32 @@ class Funds:
         accounts = [account for account, _ in transfers]
         if self._account in accounts:
             raise Refusal("the paying account is among the recipients; nothing was sent")
-        strangers, held = await asyncio.gather(
+        strangers, holds = await asyncio.gather(
             contract.unregistered([*accounts, self._account], anew=anew),
-            self._held(token, contract),
+            self._holds(token, contract),
         )
         if strangers:
             raise Refusal(
                 f"not registered with {token.contract}: {', '.join(strangers)};"
                 " each needs a storage_deposit there first; nothing was sent"
             )
+        held, near = holds
         total = sum(units for _, units in transfers)
-        if held < total:
-            have, need = (amounts.to_text(n, token.decimals) for n in (held, total))
-            raise Refusal(
-                f"the account holds {have} {token.symbol}, needs {need}; nothing was sent"
-            )
-
-    async def _held(self, token: Token, contract: TokenContract) -> int:
+        _check_held(held, total, token.symbol, token.decimals)
         if token.symbol != "NEAR":
-            return await contract.balance(self._account)
-        found = await self._rpc.account(self._account)
-        return max(0, int(found["amount"]) - FEE_RESERVE)
+            _check_held(near, FEE_RESERVE, "NEAR for gas", NEAR_DECIMALS)
+
+    async def _holds(self, token: Token, contract: TokenContract) -> tuple[int, int]:
+        """Units of the token that can be paid, and yoctoNEAR that can be spent."""
+        if token.symbol == "NEAR":
+            near = await self._rpc.spendable(self._account)
+            return max(0, near - FEE_RESERVE), near
+        return await asyncio.gather(
+            contract.balance(self._account), self._rpc.spendable(self._account)
+        )
+
+
+def _check_held(held: int, needed: int, what: str, decimals: int) -> None:
+    if held < needed:
+        have, need = (amounts.to_text(n, decimals) for n in (held, needed))
+        raise Refusal(f"the account holds {have} {what}, needs {need}; nothing was sent")

@@ -7,17 +7,20 @@ a day for the bytes to expire while they block their key.
 
 Rules
 - Bytes on disk before they leave, one fence for each transaction, the same bytes every time.
+- It goes to each provider in turn: one that does not pass transactions on must not be the only one.
 - A fence that two providers call final is the proof of death (`death`), whatever became of its
   receipt: its nonce is used.
 """
 
+import asyncio
+import itertools
 import time
 
 from agent_runtime.errors import RailError
 from agent_runtime.log import logger
 from agent_runtime.near import outcome
 from agent_runtime.near.keys import Key
-from agent_runtime.near.ledger import ON_CHAIN, OPEN, Attempt, NewAttempt, State, TransactionLedger
+from agent_runtime.near.ledger import OPEN, Attempt, NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver, Sight
 from agent_runtime.near.rpc import Block, Rpc
 from agent_runtime.near.transaction import Draft, Transfer, sign
@@ -37,15 +40,20 @@ class Fencer:
         self._resolver = resolver
         self._account = account
         self._key = key
+        self._next_node = itertools.cycle(rpc.nodes)
 
     def is_due(self, sight: Sight) -> bool:
-        """Whether it is time: long open, known to nobody, and two witnesses for the proof."""
+        """Whether it is time: known to nobody, two witnesses for the proof, and no use in waiting.
+
+        That is so once it has been open for long, or is refused by everybody.
+        """
         if not (sight.open and sight.absent) or len({*self._rpc.nodes, *self._rpc.archival}) < 2:
             return False
-        return time.time() - sight.attempt.created_at >= FENCE_AFTER_SECONDS
+        old = time.time() - sight.attempt.created_at >= FENCE_AFTER_SECONDS
+        return old or sight.refused or self._ledger.fence_of(sight.attempt.tx_hash) is not None
 
-    async def fence(self, attempt: Attempt) -> bool:
-        """Send the fence of a transaction; True once it is final.
+    async def fence(self, attempt: Attempt) -> None:
+        """Send the fence of a transaction, unless it has ended.
 
         Raises:
             RailError: there is none yet, and no final block could be read to sign one.
@@ -55,13 +63,22 @@ class Fencer:
             fence = self._store(attempt, await self._rpc.final_block())
             logger().warning("transaction_fenced", tx=attempt.tx_hash, fence=fence.tx_hash)
         if fence.state in OPEN:
-            fence = self._ledger.mark(fence.tx_hash, State.SENT)
+            await self._send(self._ledger.mark(fence.tx_hash, State.SENT))
+
+    async def _send(self, fence: Attempt) -> None:
+        """Send it to each provider in turn, until one calls it final or the time is over."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FENCE_SECONDS
+        for left in range(len(self._rpc.nodes), 0, -1):
+            node = next(self._next_node)
+            seconds = (until - loop.time()) / left  # one that is silent leaves the others theirs
             try:
-                found = await self._resolver.broadcast(fence, "FINAL", FENCE_SECONDS)
+                found = await self._resolver.broadcast(fence, "FINAL", max(0.0, seconds), node)
             except RailError as error:
                 found = outcome.Open(error.said)
-            fence = self._resolver.record(fence, found, self._rpc.nodes[0]).attempt
-        return fence.state in ON_CHAIN
+            fence = self._resolver.record(fence, found, node).attempt
+            if fence.state not in OPEN:
+                return
 
     def _store(self, attempt: Attempt, block: Block) -> Attempt:
         draft = Draft(self._account, self._account, attempt.nonce, block.hash, (Transfer(0),))

@@ -2,8 +2,8 @@
 
 Rules
 - The same bytes may be sent again; that has no second effect (rails §2.3).
-- Refused on its *first* way out: nothing can move, that is the end. Refused later: the earlier
-  copy may still be somewhere, so only the chain or a proof of death ends it.
+- A refusal ends nothing (`refusals` says why), not even the first one: only the chain or a proof of
+  death does. What one provider refuses is sent to the next.
 """
 
 import asyncio
@@ -11,13 +11,14 @@ import base64
 import itertools
 from dataclasses import dataclass, replace
 
-from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.errors import RailError
 from agent_runtime.log import logger
 from agent_runtime.near import death, outcome
 from agent_runtime.near.absence import Found
 from agent_runtime.near.death import Witnesses
 from agent_runtime.near.evidence import Evidence, take
 from agent_runtime.near.ledger import ON_CHAIN, OPEN, Attempt, State, TransactionLedger
+from agent_runtime.near.refusals import Refusals
 from agent_runtime.near.rpc import Rpc, RpcError
 
 PAUSE_SECONDS = 0.25
@@ -31,11 +32,13 @@ class Sight:
         attempt: as it is stored now.
         included: a provider says that it stands in a block.
         absent: no provider knew it, and it may still execute.
+        refused: every provider refuses it, and there is no fence for it yet.
     """
 
     attempt: Attempt
     included: bool = False
     absent: bool = False
+    refused: bool = False
 
     @property
     def open(self) -> bool:
@@ -52,6 +55,7 @@ class Resolver:
         self._account = account
         self._public_key = public_key
         self._witnesses = Witnesses(rpc, account, public_key)
+        self._refusals = Refusals()
         self._next_node = itertools.cycle(rpc.nodes)
 
     async def broadcast(
@@ -65,7 +69,13 @@ class Resolver:
         """
         encoded = base64.b64encode(attempt.raw).decode()
         params = {"signed_tx_base64": encoded, "wait_until": level}
-        result = await self._rpc.call(node or self._rpc.nodes[0], "send_tx", params, seconds)
+        asked = node or self._rpc.nodes[0]
+        try:
+            result = await self._rpc.call(asked, "send_tx", params, seconds)
+        except RailError as error:
+            self._refusals.note(attempt.tx_hash, asked, error)
+            raise
+        self._refusals.note(attempt.tx_hash, asked, None)
         return outcome.judge(result, attempt.tx_hash)
 
     async def follow(self, attempt: Attempt, seconds: float) -> Sight:
@@ -80,7 +90,7 @@ class Resolver:
     async def resolve(
         self, attempt: Attempt, seconds: float, *, until_included: bool = False
     ) -> Sight:
-        """Ask every provider for the hash until it is final or the time is over.
+        """Ask every provider for the hash until it is final, refused by all, or the time is over.
 
         Args:
             attempt: in whatever state.
@@ -96,30 +106,12 @@ class Resolver:
             async with asyncio.timeout(seconds):
                 while True:
                     sight = await self._look(sight.attempt)
-                    if not sight.open or (until_included and sight.included):
+                    if not sight.open or sight.refused or (until_included and sight.included):
                         return sight
                     await asyncio.sleep(PAUSE_SECONDS)
         except TimeoutError:
-            detail = sight.attempt.detail or "no answer in time"
+            detail = self._refused(attempt) or sight.attempt.detail or "no answer in time"
             return replace(self.record(sight.attempt, outcome.Open(detail)), absent=sight.absent)
-
-    async def refused(self, attempt: Attempt, said: str) -> Sight:
-        """End a transaction refused on its first way out, unless some provider knows it after all.
-
-        A balancer may have handed our one request to two nodes, and the second one refused it
-        because the first had taken it.
-        """
-        for node in self._rpc.nodes:
-            try:
-                found = await self._witnesses.status(attempt, node)
-            except RpcError as error:
-                if error.name == "UNKNOWN_TRANSACTION":
-                    continue
-                found = outcome.Open(error.said)
-            except RailUnknown as error:
-                found = outcome.Open(error.said)
-            return self.record(attempt, found, node)
-        return Sight(self._end(attempt, State.REFUSED, f"the node refused it: {said}"))
 
     def record(self, attempt: Attempt, found: outcome.Outcome, node: str = "") -> Sight:
         """Store what was found out, and what proves it; `node` is who told.
@@ -174,7 +166,7 @@ class Resolver:
         try:
             match await self._witnesses.examine(attempt, used):
                 case death.Dead(proof):
-                    return Sight(self._end(attempt, State.DEAD, proof))
+                    return Sight(self._dead(attempt, proof))
                 case Found(found, node):
                     return self.record(attempt, found, node)
                 case death.Undecided(reason):
@@ -186,13 +178,38 @@ class Resolver:
 
     async def _send_again(self, attempt: Attempt) -> Sight:
         """The same bytes once more, to the next provider: they land, or nobody has them still."""
-        node = next(self._next_node)
+        node = self._whom_next(attempt)
         try:
             found = await self.broadcast(attempt, "FINAL", death.LOOK_SECONDS, node)
         except RailError as error:
             found = outcome.Open(error.said)
         sight = self.record(attempt, found, node)
-        return replace(sight, absent=sight.open and not sight.included)
+        absent, why = sight.open and not sight.included, self._refused(attempt)
+        if not absent or not why:
+            return replace(sight, absent=absent)
+        sight = self._still_open(sight.attempt, why)
+        unfenced = self._ledger.fence_of(attempt.tx_hash) is None
+        return replace(sight, absent=True, refused=unfenced)
+
+    def _refused(self, attempt: Attempt) -> str:
+        """That every provider refuses the bytes now, in words; empty if it is not so."""
+        if not self._refusals.by_all(attempt.tx_hash, self._rpc.nodes):
+            return ""
+        return f"every provider refuses it for now ({self._refusals.agreed(attempt.tx_hash)})"
+
+    def _whom_next(self, attempt: Attempt) -> str:
+        """The next provider, and rather one that has not refused the bytes."""
+        node = next(self._next_node)
+        for _ in self._rpc.nodes[1:]:
+            if not self._refusals.by(attempt.tx_hash, node):
+                break
+            node = next(self._next_node)
+        return node
+
+    def _dead(self, attempt: Attempt, proof: str) -> Attempt:
+        if said := self._refusals.agreed(attempt.tx_hash):
+            return self._end(attempt, State.REFUSED, f"every provider refused it ({said}); {proof}")
+        return self._end(attempt, State.DEAD, proof)
 
     def _end(self, attempt: Attempt, state: State, detail: str) -> Attempt:
         _tell(attempt, state)
@@ -202,7 +219,10 @@ class Resolver:
 
     def _close_fence(self, ended: Attempt) -> None:
         """A fence whose transaction has ended can do nothing any more, or has done it."""
+        self._refusals.forget(ended.tx_hash)
         fence = self._ledger.fence_of(ended.tx_hash)
+        if fence is not None:
+            self._refusals.forget(fence.tx_hash)
         if fence is not None and fence.state in OPEN:
             self._ledger.mark(fence.tx_hash, State.DEAD, "what it fenced has ended")
 

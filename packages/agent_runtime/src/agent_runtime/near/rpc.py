@@ -17,6 +17,8 @@ from agent_runtime.connections import Connections
 from agent_runtime.errors import RailError, RailUnknown
 
 READ_SECONDS = 4.0
+YOCTO_PER_BYTE = 10**19
+"""What an account must hold for each byte that it stores."""
 
 
 class RpcError(RailError):
@@ -174,13 +176,28 @@ class Rpc:
         header = (await self.read("block", {"block_id": block_hash}, node))["header"]
         return int(header["height"])
 
-    async def key_nonce(self, account: str, public_key: str, node: str | None = None) -> int:
+    async def key_nonce(
+        self, account: str, public_key: str, node: str | None = None, *, full: bool = False
+    ) -> int:
         """The access key's nonce at final, of one provider if it matters which.
 
+        Args:
+            account: that has the key.
+            public_key: `ed25519:...`.
+            node: the provider; any that answers if it is None.
+            full: the key must have full access.
+
         Raises:
-            RailError: the key is not on the account.
+            RailError: the key is not on the account, or may not do enough.
         """
-        return int((await self._view_key(account, public_key, node))["nonce"])
+        found = await self._view_key(account, public_key, node)
+        if full and found.get("permission") != "FullAccess":
+            raise RailError(
+                "near",
+                f"the key {public_key} has no full access to {account}, and only such a key may"
+                " attach money; give another one in NEAR_PRIVATE_KEY",
+            )
+        return int(found["nonce"])
 
     async def key_at(self, account: str, public_key: str, node: str) -> KeyAt:
         """The access key as one provider knows it, and at which final block that is.
@@ -207,6 +224,19 @@ class Rpc:
         if "nonce" not in found:
             raise RailError("near", f"{account} does not have the access key {public_key}")
         return found
+
+    async def spendable(self, account: str) -> int:
+        """The yoctoNEAR of an account beside what pays for its storage, at final.
+
+        Raises:
+            RailUnknown: the answer does not tell.
+        """
+        found = await self.account(account)
+        try:
+            kept = int(found["storage_usage"]) * YOCTO_PER_BYTE
+            return max(0, int(found["amount"]) - kept)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RailUnknown("near", f"view_account of {account} has another shape") from error
 
     async def account(self, account: str) -> dict[str, Any]:
         """`view_account` at final; `amount` is in yoctoNEAR."""

@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from agent_runtime.errors import Busy, RailError, RailUnknown
+from agent_runtime.errors import Busy, RailError
 from agent_runtime.log import logger
 from agent_runtime.near import outcome
 from agent_runtime.near.fence import Fencer
@@ -23,7 +23,7 @@ from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import Attempt, NewAttempt, State, TransactionLedger
 from agent_runtime.near.resolver import Resolver, Sight
 from agent_runtime.near.rpc import Block, Rpc, RpcError
-from agent_runtime.near.transaction import Action, Draft, sign
+from agent_runtime.near.transaction import Action, Call, Draft, sign
 
 SEND_SECONDS = 12.0
 RESOLVE_SECONDS = 6.0
@@ -65,10 +65,12 @@ class Sender:
         Raises:
             Busy: nothing was signed, because others are before it or an earlier transaction of
                 the key is still open.
-            RailError: nothing was signed, because the chain could not be read.
+            RailError: nothing was signed, because the chain could not be read, or the key may not
+                do this.
         """
+        money = any(not isinstance(action, Call) or action.deposit for action in actions)
         chain_nonce, _ = await asyncio.gather(
-            self._rpc.key_nonce(self.account, self._public_key), self._recent_block()
+            self._rpc.key_nonce(self.account, self._public_key, full=money), self._recent_block()
         )
         deadline = asyncio.get_running_loop().time() + LOCK_SECONDS
         async with _turn(self._slots, deadline):
@@ -79,6 +81,8 @@ class Sender:
                 attempt = self._store(owner, leg, draft, block.height)
                 sent_at = asyncio.get_running_loop().time()
                 sight = await self._send(attempt)
+                if sight.refused and self._fencer.is_due(sight):  # waiting would be of no use
+                    sight = await self._fence(sight.attempt)
                 if not (sight.open and sight.included):
                     await self._add_height(sight.attempt.tx_hash)
                     return sight.attempt
@@ -129,12 +133,16 @@ class Sender:
         for seen in self._ledger.without_height():
             await self._add_height(seen.report.tx_hash)
 
-    async def _fence(self, attempt: Attempt) -> None:
+    async def _fence(self, attempt: Attempt) -> Sight:
+        """Take the nonce of a transaction away, and look what that makes of it.
+
+        Also where the fence is not final: it may have come too late.
+        """
         try:
-            if await self._fencer.fence(attempt):
-                await self._resolver.resolve(attempt, CLEAR_SECONDS)
+            await self._fencer.fence(attempt)
         except RailError as error:
             logger().info("fence_not_made", tx=attempt.tx_hash, said=error.said)
+        return await self._resolver.resolve(attempt, CLEAR_SECONDS)
 
     async def _add_height(self, tx_hash: str) -> None:
         """Add the height of its block to fresh evidence; later, if nobody tells now."""
@@ -215,13 +223,9 @@ class Sender:
         attempt = self._ledger.mark(attempt.tx_hash, State.SENT)
         try:
             found = await self._resolver.broadcast(attempt, "INCLUDED", SEND_SECONDS)
-        except RpcError as error:
-            if error.reason == "Expired":
+        except RailError as error:
+            if isinstance(error, RpcError) and error.reason == "Expired":
                 self._drop_block(attempt.block_hash)
-            if error.name == "INVALID_TRANSACTION" and error.reason not in {"", "InvalidNonce"}:
-                return await self._resolver.refused(attempt, error.said)
-            found = outcome.Open(error.said)
-        except RailUnknown as error:
             found = outcome.Open(error.said)
         if isinstance(found, outcome.Open) and found.included:
             return Sight(attempt, included=True)

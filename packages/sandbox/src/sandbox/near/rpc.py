@@ -153,6 +153,10 @@ class NearRpc:
         if wrong == "invalid_nonce":  # another node of the provider had taken it a moment before
             nonce = signed.transaction.nonce
             raise _refused({"InvalidNonce": {"tx_nonce": nonce, "ak_nonce": nonce}})
+        if wrong == "not_enough_balance":  # likewise; this one has not seen the money yet
+            signer = signed.transaction.signer_id
+            lacks = {"signer_id": signer, "balance": "0", "cost": "1"}
+            raise _refused({"NotEnoughBalance": lacks})
 
     async def _status(
         self, provider: Provider, method: str, params: Params, wrong: str | None
