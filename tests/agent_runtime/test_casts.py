@@ -105,6 +105,11 @@ async def test_money_is_planned_and_paid_once_its_author_and_nobody_else_approve
     await stranger.ask(f"@gitsplits approve {plan}")
     web = await speaker.plane.say(f"approve {plan}", author=f"farcaster:{speaker.fid}")
     assert not web.startswith("✅")
+    for channel, status in (("farcaster", 400), ("cast", 200), ("Farcaster", 200)):
+        told = {"author": f"farcaster:{speaker.fid}", "type": channel}
+        answer = await speaker.plane.process(f"approve {plan}", **told)
+        assert answer.status_code == status, "nobody with a key speaks for who signed"
+        assert "✅" not in answer.text
     assert len(rails_shared.transactions()) == before
     paid = await speaker.ask(f"@gitsplits approve {plan}")
     assert paid.startswith("✅ Distributed 1 USDC")
@@ -245,4 +250,5 @@ async def test_a_long_answer_comes_in_parts_that_fit(text):
     assert all(0 < len(part.encode()) <= CAST_MAX_BYTES for part in parts)
     whole = "".join(parts).replace("\n", "")
     wanted = text.replace("\n", "")
-    assert whole == wanted or (whole.endswith("…") and wanted.startswith(whole[:-1]))
+    head, cut, tail = whole.partition("…")
+    assert whole == wanted or (cut and wanted.startswith(head) and wanted.endswith(tail) and tail)

@@ -64,7 +64,7 @@ LINES = [
     ("pay", "distributed", r"✅ Distributed [\d.]+ USDC to \d+ payout-eligible .* via near!"),
     ("pay", "coverage", r"Coverage: \d+/\d+ contributors eligible\+verified"),
     ("pay", "mode", r"Payment mode: agent_rails_near"),
-    ("pay", "protocol", r"🌐 Protocol: NEP-141 transfers in one NEAR transaction"),
+    ("pay", "protocol", r"🌐 Protocol: NEP-141 transfers in (one NEAR t|\d+ NEAR t)ransactions?"),
     ("pay", "transaction", rf"🔗 Transaction: {BASE58}{{43,44}}"),
     ("pay", "split", r"📜 Split: split-\d+-\d+"),
     ("pay", "flags", r"⚠️ Safety flags: MISSING_WALLETS"),

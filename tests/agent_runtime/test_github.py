@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from agent_runtime.errors import SettingsError
+from agent_runtime.errors import RailUnknown, SettingsError
+from agent_runtime.grammar import Repo
 from agent_runtime.rails import github
 from agent_runtime.settings import Settings
 from agent_runtime.wiring import build
@@ -93,3 +94,17 @@ def test_a_key_of_the_app_that_cannot_be_read_stops_the_start(tmp_path):
     }
     with pytest.raises(SettingsError, match=r"GITHUB_PRIVATE_KEY: not an RSA private key"):
         build(Settings.from_environ(told))
+
+
+@pytest.mark.parametrize("name", ["o/r?x", "o/r/../..", "o", "o/r\n", "o/", ""])
+async def test_a_repositorys_name_that_is_none_goes_into_no_address(name):
+    with pytest.raises(RailUnknown, match="full_name"):
+        github._record({"full_name": name})
+    assert github._record({"full_name": "o/r.js"})
+
+
+@pytest.mark.parametrize("login", ["", "a\n🔗 Transaction: x", "a: 9 commits", "a b", "é"])
+async def test_a_contributors_login_that_is_none_is_nobodys(login):
+    item = {"type": "User", "id": 1, "login": login, "contributions": 1}
+    with pytest.raises(RailUnknown, match="login is none"):
+        github.sort_out(Repo("o", "r"), [item], capped=False)

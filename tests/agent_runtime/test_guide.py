@@ -88,6 +88,18 @@ async def test_where_the_agent_is_silent_the_registration_says_so(plane, monkeyp
     assert given == [("gitsplits-agent", worker.SILENT, worker.SILENT)]
 
 
+async def test_a_models_text_is_one_line_that_looks_like_none_of_ours():
+    """Names from GitHub reach the model; whatever they make it write moves no client."""
+    bad = (
+        "Ada leads.\n🔗 Transaction: x\r\n• eve: 9 commits (90%)\n```json\n{}\n\u2028🧾 Receipt: /"
+    )
+    assert analyze.as_prose(bad) == (
+        "Ada leads. Transaction: x eve: 9 commits (90%) json {} Receipt: /"
+    )
+    assert analyze.as_prose("é 50% + 1 = €") == "é 50% + 1 ="
+    assert len(analyze.as_prose("a" * 3_000)) == analyze.INSIGHT_CHARS_MAX + 1
+
+
 async def test_an_analysis_waits_for_neither_the_chain_nor_the_model(plane, rails, monkeypatch):
     monkeypatch.setattr(analyze, "REST_SECONDS", 0.2)
     rails.fault(

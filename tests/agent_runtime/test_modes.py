@@ -1,10 +1,13 @@
 """Modes belong to one author in one channel, and outlive a restart."""
 
 import re
+import sqlite3
 
 import pytest
 
 from agent_runtime import modes
+from agent_runtime.errors import Refusal
+from agent_runtime.modes import Caller, Execution
 
 PAY = "pay 10 USDC to acme/widgets"
 
@@ -76,6 +79,19 @@ async def test_the_default_and_the_demand_for_approval_come_from_the_settings(ra
             text = await plane.say(PAY, key="k" + "".join(variable))
             assert text.startswith("📝 Plan for pay")
     assert rails.transactions() == before
+
+
+async def test_where_no_author_more_is_taken_nobodys_choice_is_lost(monkeypatch):
+    """To drop the oldest would make somebody's `draft` an `execute`."""
+    db = sqlite3.connect(":memory:")
+    kept, one, other = modes.Modes(db, Execution.EXECUTE), Caller("web", "a"), Caller("web", "b")
+    monkeypatch.setattr(modes, "AUTHORS_MAX", 1)
+    kept.choose(one, Execution.DRAFT)
+    with pytest.raises(Refusal, match="too many authors"):
+        kept.choose(other, Execution.DRAFT)
+    kept.choose(one, Execution.ADVISOR)
+    assert (kept.execution(one), kept.execution(other)) == (Execution.ADVISOR, Execution.EXECUTE)
+    db.close()
 
 
 async def test_hands_off_is_told_no_next_step(plane):

@@ -3,10 +3,16 @@
 import asyncio
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+
+from agent_runtime import plans
+from agent_runtime.modes import Caller
+from agent_runtime.plans import PlanState, PlanStore
 
 PAY = "pay 10 USDC to acme/widgets"
 
@@ -198,3 +204,38 @@ async def test_a_command_sent_as_a_plan_is_never_carried_out(rails, plane, moved
     newest = block(await planned(PAY))["id"]
     assert (await plane.say(f"approve {newest}")).startswith("✅ Distributed 10 USDC")
     assert moved() == 10_000_000
+
+
+@pytest.fixture
+def store():
+    """Plans of nobody's in particular."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        yield PlanStore(db, 600.0)
+
+
+async def test_a_plan_that_could_not_be_carried_out_waits_only_if_no_newer_one_does(store):
+    """Else an `approve` that is said twice would reach the older one after the newer is done."""
+    ada, anybody = Caller("web", "ada"), Caller("web", "web_user")
+    for caller, left in ((ada, PlanState.REPLACED), (anybody, PlanState.WAITING)):
+        older = store.add(caller, "pay", PAY, {})
+        store.mark(older, PlanState.BEGUN)
+        store.release(older)
+        assert store.find(caller, older.id).state is PlanState.WAITING
+        store.mark(older, PlanState.BEGUN)
+        store.add(caller, "pay", PAY, {})
+        store.release(older)
+        assert store.find(caller, older.id).state is left
+    assert store.waiting(anybody) is None
+
+
+async def test_a_plan_that_nobody_approved_is_forgotten_a_day_after_its_end(store, monkeypatch):
+    """Anybody may ask for many; what was begun is known for thirty days."""
+    now = plans.time.time()
+    ada = Caller("web", "ada")
+    left, begun, done = [store.add(ada, "pay", PAY, {}) for _ in range(3)]
+    store.mark(begun, PlanState.BEGUN)
+    store.mark(done, PlanState.DONE)
+    for days, kept in ((1, [left, begun, done]), (1.1, [begun, done]), (30.1, [])):
+        monkeypatch.setattr(plans.time, "time", lambda days=days: now + days * 86_400)
+        store.add(ada, "pay", PAY, {})
+        assert [one for one in (left, begun, done) if store.find(ada, one.id)] == kept

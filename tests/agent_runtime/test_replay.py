@@ -63,9 +63,12 @@ async def test_what_only_reads_is_asked_again_and_orders_are_not(plane):
     assert text.startswith(
         f"🔁 Replay of {event}: show splits for acme/widgets\n📜 Split ID: split-"
     )
-    for order in ("mode draft", f"replay {event}", "make me a sandwich"):
+    for order in ("mode draft", f"replay {event}", "make me\n🔗 Transaction: a sandwich"):
         event = await event_of(plane, order)
-        assert "is not replayed" in await plane.say(f"replay {event}")
+        text = await plane.say(f"replay {event}")
+        assert text == "That is not replayed; say it again if you mean it", "nor is it repeated"
+    event = await event_of(plane, "pending\n@ada")
+    assert (await plane.say(f"replay {event}")).startswith(f"🔁 Replay of {event}: pending @ada\n")
 
 
 async def test_the_log_says_what_happened_in_the_words_of_the_contract(plane, rails_of_module):

@@ -1,11 +1,14 @@
 """A login is linked by proof and never by claim; what was owed is paid once after an approval."""
 
 import re
+from dataclasses import replace
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from agent_runtime.parsing import Limit
+from agent_runtime.payments import Claim
 from agent_runtime.rails.gists import is_published
 from agent_runtime.rails.github import Account, Gist
 from sandbox import people
@@ -160,7 +163,12 @@ def register(rails, login):
     """Let the new account hold the tokens, as a `storage_deposit` there would."""
     for token in (rails.world.describe()["near"]["usdc"], "wrap.near"):
         rails.world.chain.store.set(("contract", token, "balance", mine(login)), 0)
-    for _ in range(4):  # until it is final
+    await_final(rails)
+
+
+def await_final(rails):
+    """Let what was set on chain become final."""
+    for _ in range(4):
         rails.world.chain.produce()
 
 
@@ -196,6 +204,57 @@ async def test_claims_are_offered_to_who_verifies_and_paid_once_each(plane, rail
     assert len(rails.transactions()) == before
     assert await plane.say(f"pending {login}") == f"No pending claims for @{login}"
     assert "owed" not in await plane.say(f"verify {login}")
+
+
+def redeemer_of(plane):
+    return plane.service.processor._crew.chain.verifier._redeemer
+
+
+RULES = {
+    "token USDC is not allowed": {"allowed_tokens": ("NEAR",)},
+    "is above the limit of 0.1": {"token_limits": {"USDC": Limit("0.1", "2500")}},
+    "only canary repositories may be paid": {
+        "canary_only_pay": True,
+        "mode": "production",
+        "canary_repos": ("o/r",),
+    },
+    "has a score of 70, below 71": {"reputation_min": 71},
+}
+
+
+async def test_a_redemption_keeps_to_the_rules_for_payments_and_they_are_asked_at_the_approval_too(
+    plane, rails, login, monkeypatch
+):
+    """Neither a rule nor another wallet on chain since is got round by having waited."""
+    await linked(plane, rails, login)
+    register(rails, login)
+    plan = re.search(r"plan-[0-9a-f]{10}", await plane.say(f"verify {login}"))[0]
+    before = len(rails.transactions())
+    settings = plane.service.settings
+    for said, told in RULES.items():
+        monkeypatch.setattr(redeemer_of(plane), "_settings", replace(settings, **told))
+        assert said in await plane.say(f"approve {plan}")
+        offered = await plane.say(f"verify {login}", author="another")
+        assert said in offered
+        assert "📝" not in offered
+    monkeypatch.undo()
+    name = ("contract", "gitsplits.near", "wallet", login)
+    rails.world.chain.store.set(name, "other.near")
+    await_final(rails)
+    text = await plane.say(f"approve {plan}")
+    assert f"@{login} is not linked to {mine(login)} any more" in text
+    assert len(rails.transactions()) == before
+    rails.world.chain.store.set(name, mine(login))
+    await_final(rails)
+    assert (await plane.say(f"approve {plan}")).startswith("✅ Distributed")
+
+
+async def test_claims_are_redeemed_as_many_as_one_payment_may_be(plane):
+    """250 USDC are, a unit more is not; the first claim is judged by policy, whatever it is."""
+    owed = [Claim(f"c{n}", "ada", "USDC", units * 10**6) for n, units in enumerate((150, 100, 1))]
+    fitting = redeemer_of(plane)._fitting
+    assert [claim.id for claim in fitting(owed)] == ["c0", "c1"]
+    assert fitting([replace(owed[0], units=10**9)]) == [replace(owed[0], units=10**9)]
 
 
 async def test_two_plans_for_one_claim_pay_it_once(plane, rails, login):

@@ -12,6 +12,9 @@ from enum import StrEnum
 from agent_runtime.errors import Refusal
 
 SHARED_AUTHORS = frozenset({"", "web_user"})
+SIGNED_CHANNEL = "farcaster"
+"""Only the signed webhook speaks in it: whoever asks over HTTP says who asks, and is believed."""
+AUTHORS_MAX = 100_000
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS modes (
@@ -41,7 +44,8 @@ class Caller:
     """Somebody in a channel.
 
     Attributes:
-        channel: `web`, `cast`, `dm`, or what else the request called its type.
+        channel: `web`, `cast`, `dm`, or what else the request called its type; `SIGNED_CHANNEL`
+            for a delivery whose author is proved.
         author: the channel's name for its user.
         wallet: NEAR account the request gave for them; empty for none.
     """
@@ -87,6 +91,8 @@ class Modes:
         """
         if caller.shared:
             raise Refusal("a mode belongs to one author; this request names none of its own")
+        if self._full(caller):
+            raise Refusal("too many authors have chosen a mode; ask the operator")
         column = "execution" if isinstance(mode, Execution) else "experience"
         with self._db:
             self._db.execute(
@@ -95,6 +101,15 @@ class Modes:
                 " updated_at=excluded.updated_at",
                 (caller.channel, caller.author, mode.value, time.time()),
             )
+
+    def _full(self, caller: Caller) -> bool:
+        """Whether there is no room for one more author; nobody else's choice is ever dropped."""
+        known, count = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM modes WHERE channel=? AND author=?),"
+            " (SELECT COUNT(*) FROM modes)",
+            (caller.channel, caller.author),
+        ).fetchone()
+        return not known and count >= AUTHORS_MAX
 
     def _of(self, column: str, caller: Caller) -> str | None:
         row = self._db.execute(

@@ -17,6 +17,8 @@ from typing import Any
 from agent_runtime.modes import Caller
 
 KEPT_SECONDS = 30 * 24 * 3600.0
+DROPPED_SECONDS = 24 * 3600.0
+"""How long a plan that nobody approved is remembered after its end: anybody can ask for many."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS plans (
@@ -90,7 +92,10 @@ class PlanStore:
             now + self._lasts_seconds,
         )
         with self._db:
-            self._db.execute("DELETE FROM plans WHERE created_at < ?", (now - KEPT_SECONDS,))
+            self._db.execute(
+                "DELETE FROM plans WHERE created_at < ? OR (expires_at < ? AND state NOT IN (?,?))",
+                (now - KEPT_SECONDS, now - DROPPED_SECONDS, PlanState.BEGUN, PlanState.DONE),
+            )
             if not caller.shared:
                 self._db.execute(
                     "UPDATE plans SET state=? WHERE channel=? AND author=? AND state=?",
@@ -135,6 +140,20 @@ class PlanStore:
             caller.author,
             PlanState.BEGUN,
         )
+
+    def release(self, plan: StoredPlan) -> None:
+        """Let a plan that was begun wait again, unless a newer one has taken its place meanwhile.
+
+        Without that, a repeated `approve` without an id could reach it after the newer one is done.
+        """
+        caller = plan.caller
+        newer = self._db.execute(
+            "SELECT 1 FROM plans WHERE channel=? AND author=?"
+            " AND rowid > (SELECT rowid FROM plans WHERE id=?)",
+            (caller.channel, caller.author, plan.id),
+        ).fetchone()
+        replaced = newer is not None and not caller.shared
+        self.mark(plan, PlanState.REPLACED if replaced else PlanState.WAITING)
 
     def mark(self, plan: StoredPlan, state: PlanState) -> None:
         """Record durably what became of a plan."""

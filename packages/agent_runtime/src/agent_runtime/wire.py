@@ -60,7 +60,7 @@ class Answer:
         raise kind(self.service, f"HTTP {self.status} {self._said()}".rstrip())
 
     def _said(self) -> str:
-        """The error text of a JSON answer; nothing of any other body."""
+        """The error text of a JSON answer, in one line; nothing of any other body."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -68,7 +68,7 @@ class Answer:
         if not isinstance(found, dict):
             return ""
         said = found.get("message") or found.get("error") or found.get("code") or ""
-        return str(said)[:SHOWN_CHARS]
+        return " ".join(str(said).split())[:SHOWN_CHARS]
 
 
 def new_client(socket: str = "", watch: Watch | None = None) -> Connections:

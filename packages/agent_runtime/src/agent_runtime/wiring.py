@@ -211,7 +211,16 @@ def _on_chain(settings: Settings, rails: _Rails, books: _Books) -> OnChain:
     )
     worker = Worker(settings, rails.contract, rails.sender, rails.agent)
     splitter = Splitter(settings, rails.github, rails.contract, worker, books.people)
-    redeemer = Redeemer(settings, rails.github, books.claims, books.plans, payer)
+    redeemer = Redeemer(
+        settings=settings,
+        github=rails.github,
+        contract=rails.contract,
+        people=books.people,
+        reputations=rails.reputations,
+        claims=books.claims,
+        plans=books.plans,
+        payer=payer,
+    )
     verifier = Verifier(
         settings=settings,
         github=rails.github,

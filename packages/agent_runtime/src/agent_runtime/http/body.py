@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from agent_runtime.errors import ApiError
 from agent_runtime.http import models
-from agent_runtime.modes import Caller
+from agent_runtime.modes import SIGNED_CHANNEL, Caller
 from agent_runtime.parsing import is_near_account
 from agent_runtime.process import Asked
 from agent_runtime.requests import KEY_MAX_CHARS, fingerprint
@@ -106,7 +106,13 @@ def read_model(model: type[M], body: bytes) -> M:
 
 
 def _caller(found: models.Text) -> Caller:
-    """Who asks, in which channel, and the NEAR account that the request gives for them."""
+    """Who asks, in which channel, and the NEAR account that the request gives for them.
+
+    Raises:
+        ApiError: 400, it names the channel whose authors are proved by a signature.
+    """
+    if found.type == SIGNED_CHANNEL:
+        raise ApiError(400, "invalid_request", f"type: {SIGNED_CHANNEL} is its webhook's alone")
     given = (found.near_account_id or "", found.wallet_address or "")
     account = next((name for name in given if is_near_account(name)), "")
     return Caller(found.type or "web", found.author or "", account)

@@ -1,6 +1,7 @@
 """`analyze`: who contributes to a repository, with a verified explanation where there is one."""
 
 import asyncio
+import unicodedata
 
 from agent_runtime.allocation import percent_text
 from agent_runtime.errors import RailError
@@ -18,6 +19,7 @@ REST_SECONDS = 11.0
 TEE_CLAIM = "beside a TEE guest agent that gives quotes, not verified here"
 SHOWN = 5
 COVERED = 20
+INSIGHT_CHARS_MAX = 2_000
 MEDALS = ("🥇", "🥈", "🥉")
 PROOF = "https://determinal.eigenarcade.com/verify/"
 
@@ -97,11 +99,28 @@ class Analyst:
 def _proved(insight: Insight) -> list[str]:
     return [
         "🛡️ Verifiable AI Insight:",
-        insight.text,
+        as_prose(insight.text),
         f"🔗 Proof: {PROOF}{insight.signature}",
         f"Signature checked here: signed by operator {insight.operator}",
         "",
     ]
+
+
+def as_prose(text: str) -> str:
+    """A model's text as one line that no client takes for one of ours. Pure.
+
+    Names from GitHub reach the model, so it may be made to write what our own lines look like: a
+    transaction, a contributor's share, a receipt. Line ends, marks and pictures are left out.
+    """
+    plain = "".join(one if _is_prose(one) else " " for one in text)
+    line = " ".join(plain.split())
+    return line if len(line) <= INSIGHT_CHARS_MAX else line[:INSIGHT_CHARS_MAX] + "…"
+
+
+def _is_prose(one: str) -> bool:
+    """Whether a character is a letter, a digit, or what stands between words in a sentence."""
+    kind = unicodedata.category(one)
+    return kind[0] in "LNMZ" or (kind[0] == "P" and one not in "•`") or one in "+=<>$%"
 
 
 def summary(found: Contributors) -> list[str]:

@@ -125,9 +125,10 @@ class Planner:
             self._plans.mark(plan, PlanState.DONE)
             who = _who(plan.caller)
             self._events.record("plan_executed", plan=plan.id, paymentId=reply.payment_id, **who)
-        else:  # nothing was done: it may be approved again, unless it is another one now
-            changed = reply.text == CHANGED
-            self._plans.mark(plan, PlanState.CANCELLED if changed else PlanState.WAITING)
+        elif reply.text == CHANGED:
+            self._plans.mark(plan, PlanState.CANCELLED)
+        else:  # nothing was done: it may be approved again
+            self._plans.release(plan)
         return reply
 
     async def _done(self, plan: StoredPlan) -> Reply:

@@ -65,16 +65,21 @@ class Past:
         if isinstance(request, Pay | Approve) or command.payment_id:
             return self._shown(asked, command)
         if not isinstance(request, Repeatable):
-            return Reply(f"`{command.text}` is not replayed; say it again if you mean it", "plan")
-        return Again(command.text, request)
+            return Reply("That is not replayed; say it again if you mean it", "plan")
+        return Again(one_line(command.text), request)
 
     def _shown(self, asked: Replay, command: Command) -> Reply:
-        head = f"🔁 Replay of {asked.event_id}: {command.text}\nNothing was paid again. "
+        head = f"🔁 Replay of {asked.event_id}: {one_line(command.text)}\nNothing was paid again. "
         payment = self._payments.get(command.payment_id) if command.payment_id else None
         if payment is None:
             return Reply(head + "It made no payment.", "plan")
         stored = paytexts.reply(payment)
         return Reply(f"{head}The payment as it is stored:\n{stored.text}", "plan", payment.id)
+
+
+def one_line(text: str) -> str:
+    """A command without line ends: what is repeated of it never looks like a line of ours. Pure."""
+    return " ".join(text.split())
 
 
 def _same(asker: Caller, caller: Caller) -> bool:

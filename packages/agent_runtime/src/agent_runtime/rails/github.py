@@ -28,6 +28,8 @@ LISTS_KEPT_MAX = 200
 ANSWERS_KEPT_MAX = 200
 GISTS_READ = 30
 _GIST_ID = re.compile(r"[0-9a-f]{1,64}")
+_FULL_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_LOGIN = re.compile(r"[A-Za-z0-9_-]{1,64}(?:\[bot\])?")
 _NEXT = re.compile(r'rel="next"')
 
 
@@ -229,7 +231,7 @@ def _forget(kept: OrderedDict[str, Any], most: int) -> None:
 
 
 def _record(found: Any) -> dict[str, Any]:
-    if not isinstance(found, dict) or "/" not in str(found.get("full_name")):
+    if not isinstance(found, dict) or not _FULL_NAME.fullmatch(str(found.get("full_name"))):
         raise RailUnknown("github", "a repository without full_name")
     return found
 
@@ -284,8 +286,10 @@ def sort_out(repo: Repo, items: list[dict[str, Any]], *, capped: bool) -> Contri
 
 def _person(item: dict[str, Any]) -> Contributor:
     number, login, commits = item.get("id"), item.get("login"), item.get("contributions")
-    if not isinstance(number, int) or not isinstance(commits, int) or commits < 1 or not login:
-        raise RailUnknown("github", "a contributor without id, login or count")
+    if not isinstance(number, int) or not isinstance(commits, int) or commits < 1:
+        raise RailUnknown("github", "a contributor without id or count")
+    if not _LOGIN.fullmatch(str(login)):
+        raise RailUnknown("github", "a contributor whose login is none")
     return Contributor(number, str(login), commits)
 
 

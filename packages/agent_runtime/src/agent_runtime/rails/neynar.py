@@ -78,7 +78,11 @@ class Neynar:
 
 
 def parts_of(text: str) -> list[str]:
-    """A text in casts of at most `CAST_MAX_BYTES`, broken at lines where that can be. Pure."""
+    """A text in casts of at most `CAST_MAX_BYTES`, broken at lines where that can be. Pure.
+
+    Of a text that needs more than `PARTS_MAX` the middle is left out: how to approve a plan, and
+    where the receipt is, stands at its end.
+    """
     parts = [""]
     for line in text.splitlines(keepends=True):
         for piece in _pieces(line):
@@ -87,7 +91,7 @@ def parts_of(text: str) -> list[str]:
             parts[-1] += piece
     found = [part.strip() for part in parts if part.strip()]
     if len(found) > PARTS_MAX:
-        found = [*found[: PARTS_MAX - 1], found[PARTS_MAX - 1] + CUT]
+        found = [*found[: PARTS_MAX - 2], found[PARTS_MAX - 2] + CUT, found[-1]]
     return found
 
 

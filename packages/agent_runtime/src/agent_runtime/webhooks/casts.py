@@ -14,7 +14,7 @@ from contextlib import suppress
 from agent_runtime.errors import ApiError, RailError, RailUnknown
 from agent_runtime.grammar import Create, Pay, read
 from agent_runtime.log import logger
-from agent_runtime.modes import Caller
+from agent_runtime.modes import SIGNED_CHANNEL, Caller
 from agent_runtime.process import Asked
 from agent_runtime.rails.neynar import Neynar, parts_of
 from agent_runtime.receipts.desk import Answers
@@ -142,5 +142,5 @@ def asked_by(cast: Cast) -> Asked:
     """What a cast asks for. What costs money or changes the chain is planned and not done."""
     planned = isinstance(read(cast.text), Create | Pay)
     print_ = fingerprint({"cast": cast.hash, "fid": cast.fid, "text": cast.text})
-    caller = Caller("cast", f"farcaster:{cast.fid}")
+    caller = Caller(SIGNED_CHANNEL, f"farcaster:{cast.fid}")
     return Asked(cast.text, caller, f"cast:{cast.hash}", print_, planned)
