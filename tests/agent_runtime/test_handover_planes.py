@@ -102,7 +102,7 @@ def also_left(environ, **states):
         for name, state in states.items():
             db.execute(
                 "INSERT INTO payments SELECT ?, repo, token, units, author, plan, ?, '', '',"
-                " created_at, updated_at, '' FROM payments LIMIT 1",
+                " created_at, updated_at, '', rail FROM payments LIMIT 1",
                 (name, state),
             )
             db.execute(

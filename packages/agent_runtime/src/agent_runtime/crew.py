@@ -11,6 +11,7 @@ from agent_runtime.intents.rating import Rater
 from agent_runtime.intents.verify import Verifier
 from agent_runtime.modes import Modes
 from agent_runtime.near.contract import SplitContract
+from agent_runtime.payouts.pingpay import PingPayouts
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class OnChain:
 
     splitter: Splitter
     payer: Payer
+    payouts: PingPayouts
     verifier: Verifier
     planner: Planner
 

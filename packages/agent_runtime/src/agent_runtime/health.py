@@ -15,6 +15,7 @@ from agent_runtime.canary import Canary
 from agent_runtime.payments import PaymentLedger
 from agent_runtime.pulse import Pulse
 from agent_runtime.settings import Settings
+from agent_runtime.settings_payout import PINGPAY
 from agent_runtime.tee import TeeWatch
 
 VERSION = version("agent-runtime")
@@ -30,7 +31,7 @@ STACK = {
 UNRESOLVED_SECONDS = 15 * 60.0
 """A payment that is open for longer needs a person; until then nothing new can be signed anyway."""
 NEEDED = ("github", "near")
-"""Without one of these nothing can be analysed, or neither created nor paid."""
+"""Without one of these nothing can be analysed, or neither created nor paid; Ping if it pays."""
 
 
 @dataclass
@@ -111,8 +112,10 @@ class Health:
             return ["no canary has run since the start"]
         if not self.canary.fresh:
             return [f"the newest canary is {int(self.canary.age)} s old, too old to count"]
+        rail = [PINGPAY] if self.settings.payout_rail == PINGPAY else []
+        needed = [*NEEDED, *rail]
         return [
-            f"{name} is not well (see /canary)" for name in NEEDED if not self.canary.well(name)
+            f"{name} is not well (see /canary)" for name in needed if not self.canary.well(name)
         ]
 
     def _ledger(self) -> list[str]:

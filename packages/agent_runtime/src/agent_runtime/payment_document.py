@@ -1,4 +1,4 @@
-"""A payment as `GET /payments/{id}` shows it: state, legs, attempts, evidence. Pure.
+"""A payment as `GET /payments/{id}` shows it: state, rail, legs, attempts, evidence. Pure.
 
 Amounts are decimal strings, in the smallest unit where the name says `units`; times are ISO 8601 in
 UTC. Signed bytes are not shown, and neither is who asked. A link to a transaction appears only
@@ -13,6 +13,8 @@ from agent_runtime import amounts
 from agent_runtime.near.evidence import Evidence
 from agent_runtime.near.ledger import Attempt
 from agent_runtime.payments import Leg, Payment, PaymentState, Plan, Share, claims_of
+from agent_runtime.payouts.orders import Order
+from agent_runtime.payouts.standing import evidence_of, leg_state_of
 from agent_runtime.settlement import Standing, settle
 
 
@@ -22,6 +24,7 @@ def payment_document(
     attempts: Sequence[Attempt],
     evidence: Mapping[str, Evidence],
     network: str,
+    order: Order | None = None,
 ) -> dict[str, Any]:
     """The whole document.
 
@@ -31,13 +34,23 @@ def payment_document(
         attempts: its transactions and their fences, in any order.
         evidence: by hash, of those that ended on chain.
         network: `mainnet` or another name, for links.
+        order: what was ordered for it, if its rail takes orders.
     """
     plan = payment.plan
+    seen = None if order is None else evidence_of(order)
+    if order is not None and seen is not None and order.tx_hash:
+        evidence = {**evidence, order.tx_hash: seen}
     made = sorted((one for one in attempts if not one.fences), key=lambda one: one.nonce)
     standings = {one.number: one for one in settle(payment.id, legs, made, evidence).legs}
-    told = [_leg(leg, standings[leg.number], attempts, evidence, network) for leg in legs]
+    told = [
+        {**_leg(leg, standings[leg.number], attempts, evidence, network), "order": None}
+        for leg in legs
+    ]
+    if order is not None and told:
+        told[0] |= _ordered(order, seen, network)
     return {
         "id": payment.id,
+        "rail": payment.rail,
         "state": payment.state.value,
         "settled": not payment.open,
         "needsPerson": payment.state is PaymentState.REVIEW,
@@ -58,6 +71,29 @@ def payment_document(
         "createdAt": _time(payment.created_at),
         "updatedAt": _time(payment.updated_at),
         "legs": told,
+    }
+
+
+def _ordered(order: Order, seen: Evidence | None, network: str) -> dict[str, Any]:
+    """What an order makes of its payment's one leg: what the rail said, and what NEAR shows."""
+    shown = None if seen is None else _evidence(seen, network)
+    return {
+        "state": leg_state_of(order).value,
+        "transaction": order.tx_hash or None,
+        "order": {
+            "id": order.id,
+            "remote": order.remote_id or None,
+            "state": order.state.value,
+            "detail": order.detail,
+            "payer": order.payer,
+            "digest": f"sha256:{order.digest}",
+            "said": {"status": order.word or None, "transaction": order.told_hash or None},
+            "sent": order.sends,
+            "firstSentAt": _time(order.first_sent_at) if order.first_sent_at else None,
+            "createdAt": _time(order.created_at),
+            "transaction": order.tx_hash or None,
+            "evidence": shown,
+        },
     }
 
 

@@ -35,6 +35,11 @@ from agent_runtime.near.ledger import TransactionLedger
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.near.sender import Sender
 from agent_runtime.payments import PaymentLedger
+from agent_runtime.payouts.chain import Chain
+from agent_runtime.payouts.nudges import Nudges
+from agent_runtime.payouts.orders import OrderBook
+from agent_runtime.payouts.pingpay import PingPayouts
+from agent_runtime.payouts.rail import PingRail
 from agent_runtime.people import People
 from agent_runtime.plans import PlanStore
 from agent_runtime.process import Processor
@@ -50,6 +55,7 @@ from agent_runtime.receipts.book import ReceiptBook
 from agent_runtime.receipts.desk import Desk
 from agent_runtime.requests import RequestLedger
 from agent_runtime.settings import Settings
+from agent_runtime.settings_payout import PINGPAY
 from agent_runtime.store import open_store
 from agent_runtime.tee import TeeWatch
 from agent_runtime.telemetry import Telemetry
@@ -62,7 +68,7 @@ from agent_runtime.webhooks.hooks import Hooks, make_hooks
 class Service:
     """Everything that lives as long as the process.
 
-    `sender` and `payer` need NEAR, `agent` a guest agent, `attestor` AGENT_TLS=attested.
+    `sender`, `payer` and `payouts` need NEAR, `agent` a guest agent, `attestor` AGENT_TLS=attested.
     `signer_key` is the public half of NEAR_PRIVATE_KEY; empty without one.
     """
 
@@ -82,6 +88,8 @@ class Service:
     attestor: Attestor | None
     sender: Sender | None
     payer: Payer | None
+    payouts: PingPayouts | None
+    nudges: Nudges
     payments: PaymentLedger
     telemetry: Telemetry
     signer_key: str
@@ -113,15 +121,15 @@ def build(settings: Settings) -> Service:
     books = _books(db, settings)
     contract = SplitContract(rpc, settings.near_contract) if settings.near_contract else None
     sender = Sender(rpc, books.transactions, settings.near_account, key) if key else None
-    reputations = Reputations(client, settings)
+    reputations, ping = Reputations(client, settings), Ping(client, settings)
     chain = None
     if contract and sender:
-        rails = _Rails(github, rpc, contract, sender, agent, reputations)
+        rails = _Rails(github, rpc, contract, sender, agent, reputations, ping)
         chain = _on_chain(settings, rails, books)
     analyst = Analyst(settings, github, eigenai, contract, tee)
     rater = Rater(settings, github, reputations)
     neynar = Neynar(client, settings)
-    ping, hot = Ping(client, settings), Hot(client, settings)
+    hot, nudges = Hot(client, settings), Nudges(books.orders, books.payments)
     probes = Probes(github, rpc, ping, hot, eigenai, neynar, key.text if key else "")
     canary = Canary(settings, probes, books.events)
     crew = Crew(analyst, rater, books.modes, books.claims, contract, chain)
@@ -135,7 +143,7 @@ def build(settings: Settings) -> Service:
         db,
         Health(settings, canary, tee, Pulse(db), books.payments),
         canary,
-        make_hooks(settings, db, (github, neynar), desk, telemetry.intent),
+        make_hooks(settings, db, (github, neynar, nudges), desk, telemetry.intent),
         processor,
         desk,
         Carrier(desk, UnderWay(books.payments, books.plans)),
@@ -146,6 +154,8 @@ def build(settings: Settings) -> Service:
         Attestor(settings, agent) if settings.attested and agent else None,
         sender,
         payer,
+        chain.payouts if chain else None,
+        nudges,
         books.payments,
         telemetry,
         key.text if key else "",
@@ -166,6 +176,7 @@ class _Books:
     limits: Limits
     events: EventLog
     bonds: Bonds
+    orders: OrderBook
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,7 @@ class _Rails:
     sender: Sender
     agent: GuestAgent | None
     reputations: Reputations
+    ping: Ping
 
 
 def _books(db: sqlite3.Connection, settings: Settings) -> _Books:
@@ -193,10 +205,13 @@ def _books(db: sqlite3.Connection, settings: Settings) -> _Books:
         Limits(db, settings),
         EventLog(settings.log_dir),
         Bonds(db),
+        OrderBook(db),
     )
 
 
 def _on_chain(settings: Settings, rails: _Rails, books: _Books) -> OnChain:
+    chain = Chain(rails.rpc)
+    payouts = PingPayouts(settings, rails.ping, chain, books.orders, books.payments)
     payer = Payer(
         settings=settings,
         rpc=rails.rpc,
@@ -208,6 +223,8 @@ def _on_chain(settings: Settings, rails: _Rails, books: _Books) -> OnChain:
         limits=books.limits,
         claims=books.claims,
         bonds=books.bonds,
+        orders=books.orders,
+        rails={PINGPAY: PingRail(settings, payouts, books.payments, books.bonds, rails.rpc)},
     )
     worker = Worker(settings, rails.contract, rails.sender, rails.agent)
     splitter = Splitter(settings, rails.github, rails.contract, worker, books.people)
@@ -239,7 +256,7 @@ def _on_chain(settings: Settings, rails: _Rails, books: _Books) -> OnChain:
         payer=payer,
         redeemer=redeemer,
     )
-    return OnChain(splitter, payer, verifier, planner)
+    return OnChain(splitter, payer, payouts, verifier, planner)
 
 
 def _key(settings: Settings) -> Key | None:

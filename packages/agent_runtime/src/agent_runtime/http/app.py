@@ -103,6 +103,8 @@ async def _lifetime(service: Service) -> AsyncIterator[None]:
     await _settle(service)
     tasks = [asyncio.create_task(_keep_settling(service))]
     tasks.append(asyncio.create_task(service.hooks.casts.keep_answering()))
+    if service.payer is not None:
+        tasks.append(asyncio.create_task(service.nudges.keep_looking(service.payer.revisit)))
     tasks.append(asyncio.create_task(service.fundings.keep_looking()))
     if service.settings.canary_monitor:
         every_seconds = service.settings.canary_minutes * 60.0
@@ -139,6 +141,8 @@ async def _settle(service: Service) -> None:
     if service.sender is None or service.payer is None:
         return
     left = await service.sender.settle_all()
+    if service.payouts is not None:
+        await service.payouts.settle_due()
     unresolved = service.payer.adopt_all()
     if left or unresolved:
         logger().warning(

@@ -186,6 +186,7 @@ class Payment(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str
+    rail: Literal["near", "pingpay"]
     state: Literal["planned", "unknown", "paid", "failed", "declined", "review"]
     settled: bool
     needsPerson: bool

@@ -2,13 +2,14 @@
 
 Everything that can say no is asked before the payment is stored. After that, the only answers are
 paid, failed with nothing moved, unknown, or that a person must look; unknown is resolved by the
-transactions' hashes and by nothing else. How the legs of a payment are made is in `paylegs`.
+transactions' hashes and by nothing else. How a payment is made is its rail's business (`paylegs`
+for NEAR, `payouts.rail` for Ping); it is planned with one, and never has another.
 """
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,18 +21,20 @@ from agent_runtime.handover.bonds import Bonds
 from agent_runtime.intents import paytexts
 from agent_runtime.intents.payfunds import Funds
 from agent_runtime.intents.paylegs import DECIDE_SECONDS, NOTHING_MOVED, Legs
-from agent_runtime.intents.payplan import PolicyBlock, check_policy, legs_of, make_plan
+from agent_runtime.intents.payplan import PolicyBlock, check_policy, make_plan
 from agent_runtime.intents.screen import Screen
 from agent_runtime.limits import Limits
 from agent_runtime.near.contract import SplitContract
-from agent_runtime.near.ledger import OPEN, TransactionLedger
+from agent_runtime.near.ledger import TransactionLedger
 from agent_runtime.near.rpc import Rpc
 from agent_runtime.near.sender import Sender
 from agent_runtime.payment_document import payment_document
 from agent_runtime.payments import Payment, PaymentLedger, PaymentState, Plan
+from agent_runtime.payouts.orders import OrderBook
+from agent_runtime.payouts.rail import PayoutRail
 from agent_runtime.requests import Reply
 from agent_runtime.settings import Settings
-from agent_runtime.settlement import Settled
+from agent_runtime.settings_payout import NEAR
 
 GO_ON_AT_ONCE = 8
 
@@ -52,6 +55,8 @@ class Payer:
         limits: Limits,
         claims: Claims,
         bonds: Bonds,
+        orders: OrderBook,
+        rails: Mapping[str, PayoutRail],
     ) -> None:
         self._settings = settings
         self._contract = contract
@@ -60,7 +65,7 @@ class Payer:
         self._transactions = transactions
         self._screen = screen
         self._limits = limits
-        self._funds = Funds(rpc, sender.account)
+        self._orders = orders
         self._legs = Legs(
             settings=settings,
             sender=sender,
@@ -68,8 +73,9 @@ class Payer:
             transactions=transactions,
             claims=claims,
             bonds=bonds,
-            funds=self._funds,
+            funds=Funds(rpc, sender.account),
         )
+        self._rails: Mapping[str, PayoutRail] = {**rails, NEAR: self._legs}
         self._in_flight: set[str] = set()
         self._joined: Flight[Reply] = Flight()
 
@@ -135,42 +141,31 @@ class Payer:
         Raises:
             sqlite3.IntegrityError: this id is stored already.
         """
-        contract = self._settings.ft_contracts[plan.token].contract
-        legs = legs_of(plan, contract, self._settings.recipients_each)
+        rail = self._settings.payout_rail
+        legs = self._rails[rail].legs_of(plan)
         try:
             self._limits.check(plan)  # once more: nothing comes between this and the storing
         except PolicyBlock as block:
             return Reply(block.answer, "pay")
-        payment = self._payments.plan(payment_id, author, plan, legs, origin)
+        payment = self._payments.plan(payment_id, author, plan, legs, origin, rail)
         return paytexts.reply(await self._make(payment))
 
     async def _make(self, payment: Payment) -> Payment:
         self._in_flight.add(payment.id)
         try:
-            return await self._legs.make(payment)
+            return await self._rails[payment.rail].make(payment)
         finally:
             self._in_flight.discard(payment.id)
 
     async def revisit(self, payment: Payment) -> Reply:
-        """Answer for a stored payment, after one more look if its end is not known.
-
-        One that is half made is gone on with.
-        """
+        """Answer for a stored payment, after one more look if its end is not known."""
         if payment.open and payment.id not in self._in_flight:
             self._in_flight.add(payment.id)  # before the first wait: two revisits are one
             try:
-                payment = await self._looked_at(payment)
+                payment = await self._rails[payment.rail].look(payment)
             finally:
                 self._in_flight.discard(payment.id)
         return paytexts.reply(payment)
-
-    async def _looked_at(self, payment: Payment) -> Payment:
-        for attempt in self._transactions.of(payment.id):
-            if attempt.state in OPEN:
-                await self._sender.settle(attempt.tx_hash)
-        if self._legs.settled(payment).half_made:
-            return await self._legs.make(payment)
-        return self._legs.adopt(payment)
 
     async def go_on(self) -> None:
         """Go on with every payment that is half made, whoever began it, side by side.
@@ -181,7 +176,8 @@ class Payer:
 
         async def one(payment: Payment) -> None:
             async with places:
-                if payment.id not in self._in_flight and self._legs.settled(payment).half_made:
+                ours = payment.rail == NEAR and payment.id not in self._in_flight
+                if ours and self._legs.settled(payment).half_made:
                     await self._make(payment)
 
         async with asyncio.TaskGroup() as tasks:
@@ -189,10 +185,11 @@ class Payer:
                 tasks.create_task(one(payment))
 
     async def retry(self, payment_id: str) -> Reply:
-        """Sign a payment anew, under its own id, that has ended with nothing moved.
+        """Make a payment once more, under its own id, that has ended with nothing moved.
 
-        The same legs, under new nonces, each at most `ATTEMPTS_MAX` times in all. A payment in
-        another state is answered as it stands.
+        The same legs by the same rail: signed anew under new nonces, each at most `ATTEMPTS_MAX`
+        times in all, or ordered with the same bytes and key. A payment in another state is answered
+        as it stands.
         """
         payment = self._payments.get(payment_id)
         if payment is None:
@@ -201,27 +198,18 @@ class Payer:
             return paytexts.reply(payment)
         self._in_flight.add(payment_id)  # before the first wait: two retries are one
         try:
-            found = self._retriable(payment)
-            await self._legs.check_chain(payment, found.idle)
+            rail = self._rails[payment.rail]
+            self._legs.check_still_ours(payment)
+            await rail.check_again(payment)
             self._limits.check(payment.plan)
             self._legs.check_still_ours(payment)
-            return paytexts.reply(await self._legs.make(self._payments.reopen(payment)))
+            return paytexts.reply(await rail.make(self._payments.reopen(payment)))
         except PolicyBlock as block:
             return Reply(block.answer, "pay", payment_id)
         except (Refusal, RailError) as error:
             return Reply(paytexts.refused(f"{error}; payment id {payment_id}"), "pay", payment_id)
         finally:
             self._in_flight.discard(payment_id)
-
-    def _retriable(self, payment: Payment) -> Settled:
-        found = self._legs.settled(payment)
-        if not found.idle:
-            raise Refusal("an older build planned it and kept no leg; ask for a new payment")
-        if found.due is None:
-            made = max(leg.made for leg in found.legs)
-            raise Refusal(f"signed {made} times already, the most there is; nothing moved")
-        self._legs.check_still_ours(payment)
-        return found
 
     def document(self, payment_id: str) -> dict[str, Any] | None:
         """All that is known of a payment, for `GET /payments/{id}`; None for an unknown id."""
@@ -230,16 +218,17 @@ class Payer:
             return None
         attempts = self._transactions.all_of(payment_id)
         legs, network = self._payments.legs(payment_id), self._settings.near_network
-        return payment_document(payment, legs, attempts, self._legs.evidence(attempts), network)
+        order, evidence = self._orders.of_payment(payment_id), self._legs.evidence(attempts)
+        return payment_document(payment, legs, attempts, evidence, network, order)
 
     def adopt_all(self) -> list[Payment]:
-        """Bring every open payment to the state of its transaction; those still open afterwards.
+        """Bring every open payment to the state of its transactions or its order; those still open.
 
-        Asks nobody: the sender settles transactions, this reads what it found. A payment that a
-        request is working on right now is left to that request.
+        Asks nobody: others settle those, this reads what they found. A payment that a request is
+        working on right now is left to that request.
         """
         idle = [payment for payment in self._payments.open() if payment.id not in self._in_flight]
-        ends = [self._legs.adopt(payment) for payment in idle]
+        ends = [self._rails[payment.rail].adopt(payment) for payment in idle]
         return [payment for payment in ends if payment.state is PaymentState.UNKNOWN]
 
     async def _decide(self, asked: Pay) -> Plan:
@@ -254,8 +243,7 @@ class Payer:
 
     async def _checked(self, plan: Plan) -> Plan:
         self._limits.check(plan)
-        transfers = [(share.account, share.units) for share in plan.paid]
-        await self._funds.check(transfers, self._settings.ft_contracts[plan.token])
+        await self._rails[self._settings.payout_rail].check(plan)
         return plan
 
 

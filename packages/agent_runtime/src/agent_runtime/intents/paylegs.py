@@ -18,13 +18,13 @@ from agent_runtime.claims import Claims
 from agent_runtime.errors import Busy, RailError, Refusal
 from agent_runtime.handover.bonds import Bonds
 from agent_runtime.intents.payfunds import Funds
-from agent_runtime.intents.payplan import PolicyBlock
+from agent_runtime.intents.payplan import PolicyBlock, legs_of
 from agent_runtime.near.evidence import Evidence
-from agent_runtime.near.ledger import Attempt, State, TransactionLedger
+from agent_runtime.near.ledger import OPEN, Attempt, State, TransactionLedger
 from agent_runtime.near.sender import Sender
 from agent_runtime.near.token import Transfer, batch
 from agent_runtime.parsing import Token
-from agent_runtime.payments import Leg, Payment, PaymentLedger, PaymentState
+from agent_runtime.payments import Leg, Payment, PaymentLedger, PaymentState, Plan
 from agent_runtime.settings import Settings
 from agent_runtime.settlement import Settled, settle
 
@@ -36,7 +36,7 @@ NOTHING_MOVED = (PaymentState.FAILED, PaymentState.DECLINED)
 
 
 class Legs:
-    """Signs and sends legs, and brings payments to what became of them.
+    """The rail `near`: signs and sends legs, and brings payments to what became of them.
 
     The caller sees to it that one payment is made by one task at a time.
     """
@@ -59,6 +59,45 @@ class Legs:
         self._claims = claims
         self._bonds = bonds
         self._funds = funds
+
+    def legs_of(self, plan: Plan) -> tuple[Leg, ...]:
+        """What is signed for a plan."""
+        contract = self._settings.ft_contracts[plan.token].contract
+        return legs_of(plan, contract, self._settings.recipients_each)
+
+    async def check(self, plan: Plan) -> None:
+        """See that the chain would carry a plan out.
+
+        Raises:
+            Refusal: it would not; nothing was sent.
+            RailError: the chain could not be read.
+        """
+        transfers = [(share.account, share.units) for share in plan.paid]
+        await self._funds.check(transfers, self._settings.ft_contracts[plan.token])
+
+    async def check_again(self, payment: Payment) -> None:
+        """See that a payment that ended with nothing moved can be signed once more.
+
+        Raises:
+            Refusal: it cannot; nothing was sent.
+            RailError: the chain could not be read.
+        """
+        found = self.settled(payment)
+        if not found.idle:
+            raise Refusal("an older build planned it and kept no leg; ask for a new payment")
+        if found.due is None:
+            made = max(leg.made for leg in found.legs)
+            raise Refusal(f"signed {made} times already, the most there is; nothing moved")
+        await self.check_chain(payment, found.idle)
+
+    async def look(self, payment: Payment) -> Payment:
+        """Look once for the end of an open payment; one that is half made is gone on with."""
+        for attempt in self._transactions.of(payment.id):
+            if attempt.state in OPEN:
+                await self._sender.settle(attempt.tx_hash)
+        if self.settled(payment).half_made:
+            return await self.make(payment)
+        return self.adopt(payment)
 
     async def make(self, payment: Payment) -> Payment:
         """Sign and send what is due, one leg after another, as far as that goes for now."""

@@ -3,6 +3,7 @@
 from agent_runtime import amounts
 from agent_runtime.payments import Payment, PaymentState, claims_of
 from agent_runtime.requests import Reply
+from agent_runtime.settings_payout import NEAR
 
 
 def refused(reason: str) -> str:
@@ -26,9 +27,10 @@ def reply(payment: Payment) -> Reply:
             text = f"❌ Payment failed: {payment.detail}; payment id {payment.id}"
             return Reply(text + _transaction(payment), "pay", payment.id)
         case PaymentState.REVIEW:
+            moved = "has" if payment.tx_hash else "may have"
             text = (
                 f"❌ Payment needs a person: {payment.detail}; payment id {payment.id};"
-                " money has moved, do not retry"
+                f" money {moved} moved, do not retry"
             )
             return Reply(text + _transaction(payment), "pay", payment.id)
         case PaymentState.PLANNED | PaymentState.UNKNOWN:
@@ -45,10 +47,10 @@ def _paid(payment: Payment) -> str:
     amount, paid = amounts.to_text(plan.total, plan.decimals), len(plan.paid)
     headline = f"✅ Distributed {amount} {plan.token} to {paid} payout-eligible verified"
     lines = [
-        f"{headline} contributors via near!",
+        f"{headline} contributors via {payment.rail}!",
         f"Coverage: {paid}/{paid + len(plan.owed)} contributors eligible+verified",
-        "Payment mode: agent_rails_near",
-        f"🌐 Protocol: NEP-141 transfers in {many}",
+        f"Payment mode: agent_rails_{payment.rail}",
+        f"🌐 Protocol: NEP-141 transfers in {many}{_signed_by(payment)}",
         *(f"🔗 Transaction: {tx_hash}" for tx_hash in paid_by),
         f"📜 Split: {plan.split_id}",
         f"🧾 Payment: {payment.id}",
@@ -61,6 +63,10 @@ def _paid(payment: Payment) -> str:
         for share in plan.paid
     )
     return "\n".join([*lines, *plan.notes, *_pending(payment)])
+
+
+def _signed_by(payment: Payment) -> str:
+    return "" if payment.rail == NEAR else f", ordered through {payment.rail}"
 
 
 def _pending(payment: Payment) -> list[str]:

@@ -9,7 +9,7 @@ import json
 from agent_runtime.near.evidence import Evidence, from_json
 from agent_runtime.payments import PaymentState
 from agent_runtime.payouts.orders import Order, OrderState
-from agent_runtime.settlement import Settled
+from agent_runtime.settlement import LegState, Settled
 
 
 def standing_of(order: Order | None) -> Settled:
@@ -30,10 +30,24 @@ def standing_of(order: Order | None) -> Settled:
         case OrderState.PAID:
             return Settled(PaymentState.PAID, order.tx_hash, "")
         case OrderState.REVIEW:
-            seen = evidence_of(order)
-            return Settled(PaymentState.REVIEW, seen.report.tx_hash if seen else "", order.detail)
+            return Settled(
+                PaymentState.REVIEW, "", order.detail
+            )  # no transaction is shown to be its
+
+
+def leg_state_of(order: Order) -> LegState:
+    """Where the leg of an order stands."""
+    match order.state:
+        case OrderState.STORED | OrderState.DECLINED:
+            return LegState.IDLE
+        case OrderState.SENT | OrderState.ACCEPTED:
+            return LegState.OPEN
+        case OrderState.PAID:
+            return LegState.PAID
+        case OrderState.REVIEW:
+            return LegState.REVIEW
 
 
 def evidence_of(order: Order) -> Evidence | None:
-    """The final transaction that decided; None if none did."""
+    """The final transaction that decided, be it for or against; None if none did."""
     return from_json(json.loads(order.evidence)) if order.evidence else None

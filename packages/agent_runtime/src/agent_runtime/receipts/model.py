@@ -19,7 +19,7 @@ SAID = {
     PaymentState.DECLINED: ("Not made", "Nothing was signed."),
     PaymentState.REVIEW: (
         "Needs a person",
-        "What moved is not what was planned. A person must look; do not pay again.",
+        "What moved is not shown to be what was planned. A person must look; do not pay again.",
     ),
 }
 """Each state as a person is told it: in a word, and what it means."""
@@ -52,6 +52,7 @@ def receipt(stamp: Stamp, document: Mapping[str, Any]) -> dict[str, Any]:
         "detail": document["detail"],
         **{name: document[name] for name in _TAKEN},
         "attempts": [_attempt(one) for leg in document["legs"] for one in leg["attempts"]],
+        "orders": [_order(leg["order"]) for leg in document["legs"] if leg["order"]],
         "legs": len(document["legs"]),
         "proof": next(named, None),
         "proofs": proofs,
@@ -62,6 +63,7 @@ def receipt(stamp: Stamp, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _TAKEN = (
+    "rail",
     "repository",
     "split",
     "token",
@@ -81,6 +83,10 @@ def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
     return {"hash": attempt["transaction"], "state": attempt["state"]}
 
 
+def _order(order: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": order["id"], "state": order["state"]}
+
+
 def _proofs(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The evidence of each leg's transaction, in their order; none of a leg that names none.
 
@@ -89,8 +95,9 @@ def _proofs(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {**seen, "leg": leg["number"], "providers": len(seen["providers"])}
         for leg in document["legs"]
-        for attempt in leg["attempts"]
-        if attempt["transaction"] == leg["transaction"] and (seen := attempt["evidence"])
+        for made in (*leg["attempts"], leg["order"])
+        if leg["transaction"] and made and made["transaction"] == leg["transaction"]
+        if (seen := made["evidence"])
     ]
 
 

@@ -63,6 +63,8 @@ def _payment(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("For the recipients", _amount(found["total"], token["symbol"])),
         ("Asked for", _amount(found["asked"], token["symbol"])),
         ("Split", escape(found["split"])),
+        ("Leaves by", escape(found["rail"])),
+        ("Ordered as", ", ".join(_code(one["id"]) for one in found["orders"])),
         ("Detail", escape(found["detail"])),
         ("Safety flags", escape(", ".join(found["flags"]))),
         ("Planned", _when(found["createdAt"])),
@@ -116,7 +118,7 @@ def _plane(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _attempts(found: Mapping[str, Any]) -> str:
     """The transactions that were signed, if the receipt does not simply prove each."""
-    if len(found["attempts"]) == len(found["proofs"]):
+    if len(found["attempts"]) + len(found["orders"]) == len(found["proofs"]):
         return ""
     rows = [(escape(one["state"]), _code(one["hash"])) for one in found["attempts"]]
     return _rows("What was signed", rows) if rows else ""

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent_runtime.payouts.nudges import Nudges
 from agent_runtime.rails.github import GitHub
 from agent_runtime.rails.neynar import Neynar
 from agent_runtime.receipts.desk import Answers
@@ -28,15 +29,15 @@ class Hooks:
 def make_hooks(
     settings: Settings,
     db: sqlite3.Connection,
-    rails: tuple[GitHub, Neynar],
+    rails: tuple[GitHub, Neynar, Nudges],
     desk: Answers,
     note: Callable[[Reply], None],
 ) -> Hooks:
     """Put them together."""
-    github, neynar = rails
+    github, neynar, nudges = rails
     deliveries = Deliveries(db)
     return Hooks(
-        PingWebhook(deliveries, settings.ping_secrets),
+        PingWebhook(deliveries, settings.ping_secrets, nudges),
         GitHubWebhook(deliveries, settings.github_hook_secrets, github),
         CastDesk(settings, CastBook(db), desk, neynar, note),
     )
