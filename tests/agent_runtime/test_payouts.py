@@ -1,6 +1,7 @@
 """Orders to Ping: sent once, repeated only while that is safe, paid only by what NEAR shows."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -12,18 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent_runtime.command import run
 from agent_runtime.errors import RailUnknown, Refusal
 from agent_runtime.near.evidence import Evidence, Moved
 from agent_runtime.near.ledger import NewAttempt, TransactionLedger
 from agent_runtime.near.outcome import Report
 from agent_runtime.near.transaction import Signed
 from agent_runtime.payments import Leg, PaymentLedger, PaymentState, Plan, Share
-from agent_runtime.payouts import pingpay
+from agent_runtime.payouts import pingpay, verbs
 from agent_runtime.payouts.judge import Final, Unseen
-from agent_runtime.payouts.orders import OrderBook, OrderState
+from agent_runtime.payouts.orders import NewOrder, OrderBook, OrderState
 from agent_runtime.payouts.pingpay import PingPayouts
 from agent_runtime.rails.ping_answers import Accepted, Declined, Unknown, Word
 from agent_runtime.settings import Settings
+from agent_runtime.store import open_store
 
 HOUR_NS = 3600 * 10**9
 REFUSED = Declined("INVALID_REQUEST", "no")
@@ -203,7 +206,7 @@ async def test_nothing_is_repeated_once_ping_may_have_forgotten_by_our_clock(mak
     await world.carry()
     world.passes(23 * 3600)
     found = await world.settle()
-    assert (found.state, len(world.ping.placed)) == (PaymentState.UNKNOWN, 1)
+    assert (found.state, len(world.ping.placed)) == (PaymentState.REVIEW, 1)
     assert "ask Ping" in found.detail
 
 
@@ -368,6 +371,35 @@ async def test_what_somebody_works_on_is_left_to_them(make):
     async with world.rail._busy.alone("pay-1"):
         await world.rail.settle_due()
     assert world.ping.asked == []
+
+
+async def test_a_person_closes_an_open_order_as_one_for_a_person_and_nothing_else(make):
+    world = make(PENDING)
+    await world.carry()
+    assert verbs.close(world.db, "pay-1-1", "Ping has lost it")["state"] == "review"
+    assert world.payments.get("pay-1").state is PaymentState.REVIEW
+    assert (await world.settle()).state is PaymentState.REVIEW
+    assert world.ping.asked == []
+    for order_id, reason in (("pay-1-1", "again"), ("pay-2-1", "x"), ("pay-1-1", "a\nb")):
+        with pytest.raises(Refusal):
+            verbs.close(world.db, order_id, reason)
+
+
+def test_the_commands_list_orders_and_close_one(tmp_path, capsys):
+    told = {"PAYMENTS_DB": str(tmp_path / "payments.db")}
+    assert run(["orders"], told) == 1  # there is no ledger
+    with contextlib.closing(open_store(told["PAYMENTS_DB"])) as db:
+        payments, _, book = PaymentLedger(db), TransactionLedger(db), OrderBook(db)
+        payments.plan("pay-1", "me", PLAN, [LEG], rail="pingpay")
+        book.leaves(book.store(NewOrder("o-1", "pay-1", "pingpay", "p.near", b"{}", 1)), 1, 0.0)
+    close = ["order", "close", "o-1", "--reason", "lost", "--json"]
+    assert run(close, told) == 2
+    assert run([*close, "--yes"], told) == 0
+    assert run([*close, "--yes"], told) == 1
+    capsys.readouterr()
+    assert run(["orders", "--json"], told) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["orders"]
+    assert (listed["state"], listed["detail"]) == ("review", "closed by a person: lost")
 
 
 async def test_an_order_outlives_the_key_and_says_so(make):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent_runtime import wire
-from agent_runtime.errors import RailError, SettingsError
+from agent_runtime.errors import RailError, Refusal, SettingsError
 from agent_runtime.funding import verbs as funding
 from agent_runtime.handover import document, export, merge, seal
 from agent_runtime.handover.bonds import Bonds
@@ -28,6 +28,7 @@ from agent_runtime.migrations import migrate
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import TransactionLedger
 from agent_runtime.near.rpc import Rpc
+from agent_runtime.payouts import verbs as payouts
 from agent_runtime.settings import Settings
 from agent_runtime.store import StoreHeldError, StoreSealedError, open_store
 
@@ -57,7 +58,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _complain("correct the environment: " + "; ".join(error.faults), WRONG, as_json)
     except (_UsageError, funding.FundUsageError, StoreHeldError, StoreSealedError) as error:
         return _complain(str(error), WRONG, as_json)
-    except (HandoverRefusal, HandoverUnknown, RailError) as error:
+    except (HandoverRefusal, HandoverUnknown, RailError, Refusal) as error:
         return _complain(str(error), NOT_DONE, as_json)
     except (OSError, sqlite3.Error) as error:
         return _complain(f"nothing was done: {error}", NOT_DONE, as_json)
@@ -68,7 +69,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     whole = _Parser(
         prog="agent-runtime",
-        description="Serve, hand the payment ledger over, fence a key, or ask to be paid."
+        description="Serve, hand the ledger over, fence a key, ask to be paid, close an order."
         " Without a command it serves. All read the environment of the plane they run for.",
     )
     nouns = whole.add_subparsers(required=True, metavar="COMMAND")
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         help="even if it signed what this ledger does not know; what is bound to it then waits",
     )
     _add_funding(nouns)
+    _add_orders(nouns)
     return whole
 
 
@@ -112,6 +114,16 @@ def _add_funding(nouns: Any) -> None:
     ask = "ask to be paid through HOT Pay: a page for whoever tops up the account that pays"
     funding.add_arguments(_verb(nouns, "fund", funding.fund, ask))
     _verb(nouns, "fundings", funding.fundings, "list what was asked for, and what has arrived")
+
+
+def _add_orders(nouns: Any) -> None:
+    _verb(nouns, "orders", _orders, "list the payout orders that are not settled")
+    order = nouns.add_parser("order", help="end a payout order that Ping does not end")
+    verbs = order.add_subparsers(required=True, metavar="VERB")
+    close = _verb(verbs, "close", _close, "end it by hand: as one for a person, never as paid")
+    close.add_argument("id", help="as `orders` lists it")
+    close.add_argument("--reason", required=True, help="what Ping said, one line")
+    close.add_argument("--yes", action="store_true", help="Ping was asked what became of it")
 
 
 def _verb(verbs: Any, name: str, act: Any, says: str) -> argparse.ArgumentParser:
@@ -209,6 +221,17 @@ async def _fence_with(
     finally:
         await client.aclose()
     return found if asked.dry_run else {"did": "fenced", **found}
+
+
+def _orders(_: argparse.Namespace, settings: Settings) -> Result:
+    return payouts.listed(settings)
+
+
+def _close(asked: argparse.Namespace, settings: Settings) -> Result:
+    if not asked.yes:
+        raise _UsageError("say --yes if Ping was asked: nobody looks the order up after this")
+    with _ledger(settings, dry_run=False) as db:
+        return payouts.close(db, asked.id, asked.reason)
 
 
 @contextlib.contextmanager

@@ -117,11 +117,17 @@ _STATE = _COLUMNS.split(", ").index("state")
 
 
 class OrderBook:
-    """The orders table; the payments and transactions tables must exist."""
+    """The orders table; the payments and transactions tables must exist.
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    Args:
+        db: the store.
+        made: the table is there already, so a store that can only be read will do.
+    """
+
+    def __init__(self, db: sqlite3.Connection, *, made: bool = False) -> None:
         self._db = db
-        db.executescript(SCHEMA)
+        if not made:
+            db.executescript(SCHEMA)
 
     def store(self, new: NewOrder) -> Order:
         """Store an order durably; only after this, and after `leaves`, may it be sent.
@@ -230,6 +236,10 @@ class OrderBook:
     def open(self) -> list[Order]:
         """The orders whose end is not known, the longest due first."""
         return self._select("state IN ('sent','accepted') ORDER BY due_at, created_at")
+
+    def unsettled(self) -> list[Order]:
+        """The open ones and those that wait for a person, the oldest first."""
+        return self._select("state IN ('sent','accepted','review') ORDER BY created_at")
 
     def holder_of(self, tx_hash: str, but: str) -> str:
         """Whose a transaction is already, in words; empty for nobody's but that order's."""

@@ -9,7 +9,7 @@ Rules
 - A refusal ends an order only if nothing that left before could have been accepted.
 - Repeated are the same bytes under the same id, not within `AGAIN_SECONDS` of the time before, for
   two at once are told apart by nobody; and not once Ping may have forgotten, by our clock or by the
-  chain's. After that an order without Ping's id for it stays open until a person has asked Ping.
+  chain's. After that nobody here can learn more of an order without Ping's id: a person must ask.
 - What has an id is only looked up.
 """
 
@@ -213,11 +213,8 @@ class PingPayouts:
         except RailError as error:
             return self._wait(order, f"not repeated, for the time is not known: {error}")
         if self._forgotten(order, now_ns):
-            return self._wait(
-                order,
-                f"Ping never told its id, and may not know {order.id} again: ask Ping what became"
-                " of it",
-            )
+            said = f"Ping never told its id of order {order.id}, and may not know that key any more"
+            return _ended(self._orders.review(order, f"{said}: ask Ping what became of it", ""))
         return await self._send(order, now_ns)
 
     async def _send(self, order: Order, since_ns: int) -> Order:
