@@ -207,7 +207,7 @@ def looked(plane, monkeypatch):
     """Nothing is looked at by itself; the memos that HOT is asked about all the same."""
     for name in ("MOST_SECONDS", "FIRST_SECONDS"):
         monkeypatch.setattr(book_module, name, 3_600.0)
-    monkeypatch.setattr(webhook_module, "RATE_PER_SECOND", 100.0)
+    monkeypatch.setattr(webhook_module, "RATE_PER_SECOND", 1_000.0)
     memos, hot = asyncio.Queue(), plane.service.fundings._hot
     plain = hot.deposits
 
@@ -229,6 +229,7 @@ async def test_a_flood_of_deliveries_makes_no_flood_of_calls(
 ):
     """Not with what nobody knows, nor with what a payer could know, however often it is said."""
     monkeypatch.setattr(book_module, "HINT_GAP_SECONDS", 0.2)
+    monkeypatch.setattr(webhook_module, "RATE_PER_SECOND", 1.0)
     asked, begun = await ask(plane, key), time.monotonic()
     known = {"memo": asked["id"], "item_id": asked["item"], "status": "SUCCESS"}
     answers = []
@@ -267,6 +268,15 @@ async def test_a_delivery_says_which_funding_to_look_at_and_is_believed_in_nothi
             while await looked.get() != asked["id"]:
                 pass
     assert plane.service.fundings._book.get(asked["id"]).state is FundingState.OPEN
+
+
+async def test_so_many_deliveries_a_second_are_read_after_a_burst():
+    clock = [0.0]
+    bucket = webhook_module.Bucket(lambda: clock[0])
+    waits = [bucket.wait_seconds() for _ in range(41)]
+    assert waits == [0] * 40 + [1]
+    clock[0] = 0.2
+    assert [bucket.wait_seconds() for _ in range(3)] == [0, 0, 1]
 
 
 async def test_a_book_takes_so_many_different_hints_and_no_more(tmp_path):

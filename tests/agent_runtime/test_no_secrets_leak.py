@@ -75,6 +75,9 @@ async def exercise(client, rails):
         paid = await say("pay 1 USDC to acme/widgets", **{"idempotency-key": f"key-{number}"})
         await ask("GET", f"/payments/{paid.json().get('paymentId', 'none')}")
         await ask("GET", "/eigenai/grant")
+        asked = await ask("POST", "/fundings", json={"amount": "1", "token": "USDC"})
+        await ask("GET", f"/fundings/{asked.json()['id']}")
+        await ask("POST", "/webhook/hotpay", json={"memo": asked.json()["id"]})
     rails.heal()
     for path in ("/", "/health", "/ready", "/canary", "/metrics", "/openapi.json", "/app"):
         await ask("GET", path)

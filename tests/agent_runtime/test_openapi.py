@@ -20,6 +20,13 @@ from schemathesis.checks import not_a_server_error
 
 PROGRAM = Path(sys.executable).with_name("agent-runtime")
 KEY = {"x-agent-api-key": "test-key"}
+COLLECTS = {
+    "HOT_PAY_JWT": "t.o.k",
+    "HOT_PAY_API_BASE": "http://127.0.0.1:1",  # nobody is asked for invoices here
+    "NEAR_ACCOUNT_ID": "a.near",
+    "NEAR_PRIVATE_KEY": "ed25519:" + "1" * 32,
+    "NEAR_NODE_URL": "http://127.0.0.1:1",
+}
 SEED = 20261124
 EXAMPLES = 8
 WITH_BODY = ("/process", "/parity", "/fundings")
@@ -54,7 +61,7 @@ def serving(folder, environ):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory, told):
     folder = tmp_path_factory.mktemp("described")
-    with serving(folder, told(folder, PING_PAY_WEBHOOK_SECRET="hook")) as found:
+    with serving(folder, told(folder, PING_PAY_WEBHOOK_SECRET="hook", **COLLECTS)) as found:
         yield found
 
 

@@ -225,7 +225,7 @@ def wish_of(settings: Settings, amount: str, token: str) -> Wish:
     Raises:
         ApiError: 400, saying what is wrong.
     """
-    found = settings.ft_contracts.get(token.upper())
+    found = settings.ft_contracts.get(token)
     if found is None:
         known = ", ".join(sorted(settings.ft_contracts))
         raise ApiError(400, "unknown_token", f"token is none of those known here: {known}")

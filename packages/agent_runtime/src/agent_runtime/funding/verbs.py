@@ -46,7 +46,7 @@ def fund(asked: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         RailError: it did not come to a page for a payer; the text says under which key to go on.
     """
     try:
-        wish = wish_of(settings, asked.amount, asked.token)
+        wish = wish_of(settings, asked.amount, asked.token.upper())
     except ApiError as error:
         raise FundUsageError(error.text) from None
     key = asked.key or secrets.token_hex(16)
@@ -112,7 +112,7 @@ async def _ask(plane: str, api_key: str, key: str, asked: argparse.Namespace) ->
                 "idempotency-key": key,
                 **({"x-agent-api-key": api_key} if api_key else {}),
             },
-            content=wire.encode({"amount": asked.amount, "token": asked.token}),
+            content=wire.encode({"amount": asked.amount, "token": asked.token.upper()}),
         )
         found: dict[str, Any] = answer.expect(200).json()
     except RailUnknown as error:

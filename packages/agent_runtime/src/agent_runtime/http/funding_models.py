@@ -3,11 +3,13 @@
 # N815: members have the names that they travel under
 # ruff: noqa: N815
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from agent_runtime.http.models import Amount, Hex
+from agent_runtime.http.models import Amount, Hex, Plain
+from agent_runtime.parsing import Token
 
 
 class FundingWish(BaseModel):
@@ -15,12 +17,28 @@ class FundingWish(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    amount: Annotated[
-        str, StringConstraints(pattern=r"^[0-9]{1,24}(\.[0-9]{1,24})?$", max_length=49)
-    ] = Field(description="in whole tokens, a plain decimal above zero")
-    token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9.]{0,15}$")] = Field(
-        description="symbol, one of NEAR_FT_CONTRACTS"
-    )
+    amount: Plain = Field(description="in whole tokens, a plain decimal above zero")
+    token: Plain = Field(description="symbol, one of NEAR_FT_CONTRACTS")
+
+
+def pattern_of(token: Token) -> str:
+    """How an amount of a token is written: at most 24 digits, then at most its decimals."""
+    fraction = rf"(?:\.[0-9]{{1,{token.decimals}}})?" if token.decimals else ""
+    return rf"^(?=.*[1-9])[0-9]{{1,24}}{fraction}$"
+
+
+def wish_schema(tokens: Iterable[Token]) -> dict[str, Any]:
+    """What a wish may be on this plane, token by token."""
+    kinds = [
+        {
+            "properties": {
+                "amount": {"type": "string", "pattern": pattern_of(token)},
+                "token": {"enum": [token.symbol]},
+            }
+        }
+        for token in tokens
+    ]
+    return {**FundingWish.model_json_schema(), **({"oneOf": kinds} if kinds else {})}
 
 
 class FundingToken(BaseModel):

@@ -1,5 +1,8 @@
 """`/fundings`: asking to be paid through HOT Pay; and what HOT says by itself, as a hint."""
 
+import re
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
@@ -7,9 +10,10 @@ from agent_runtime.errors import ApiError
 from agent_runtime.funding.document import document
 from agent_runtime.http import funding_models, models
 from agent_runtime.http.body import read_body, read_model
-from agent_runtime.http.door import BODY, faults, json_body, needs_key, parameter
+from agent_runtime.http.door import BODY, faults, needs_key, parameter
 from agent_runtime.http.envelope import error_answer
 from agent_runtime.requests import KEY_MAX_CHARS
+from agent_runtime.settings import Settings
 from agent_runtime.webhooks.hot import BODY_MAX_BYTES, HotWebhook
 from agent_runtime.wiring import Service
 
@@ -36,11 +40,12 @@ def _fundings(router: APIRouter, service: Service) -> None:
         dependencies=[key],
         response_model=funding_models.Funding,
         responses=faults(*BODY, 401, 409, 503),
-        openapi_extra={**json_body(funding_models.FundingWish), **_KEY},
+        openapi_extra={**_described(settings), **_KEY},
     )
     async def ask(request: Request) -> JSONResponse:
         """Ask to be paid, once for an Idempotency-Key; a repeated one gets it as it stands."""
         wanted = read_model(funding_models.FundingWish, await read_body(request))
+        _check(wanted, settings)
         wish = desk.wish(wanted.amount, wanted.token)
         found = await desk.ask(wish, _key_of(request))
         shown = document(found, settings)
@@ -87,6 +92,26 @@ def _webhook(router: APIRouter, service: Service) -> None:
             return answer
         hook.take(await read_body(request, BODY_MAX_BYTES))
         return JSONResponse({"ok": True})
+
+
+def _described(settings: Settings) -> dict[str, Any]:
+    """The body, as far as this plane's tokens go."""
+    schema = funding_models.wish_schema(settings.ft_contracts.values())
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _check(wanted: funding_models.FundingWish, settings: Settings) -> None:
+    """See that a wish is as described.
+
+    Raises:
+        ApiError: 400.
+    """
+    token = settings.ft_contracts.get(wanted.token)
+    if token is not None and not re.fullmatch(funding_models.pattern_of(token), wanted.amount):
+        text = (
+            f"amount: a plain decimal above zero with at most {token.decimals} decimals is expected"
+        )
+        raise ApiError(400, "invalid_request", text)
 
 
 def _key_of(request: Request) -> str:
