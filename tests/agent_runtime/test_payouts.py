@@ -359,8 +359,9 @@ async def test_what_is_not_due_is_left_alone_and_pauses_grow_to_an_end(make):
     await world.carry()
     await world.rail.settle_due()
     assert world.ping.asked == []
-    for _ in range(12):
-        await world.settle()
+    assert 0 < world.order().due_at - time.time() <= pingpay.LOOK_AGAIN_SECONDS
+    world.passes(7200)
+    await world.settle()
     assert 590 < world.order().due_at - time.time() <= 600
 
 
@@ -411,7 +412,7 @@ async def test_an_order_outlives_the_key_and_says_so(make):
     assert "PING_PAY_API_KEY" in found.detail
 
 
-@pytest.mark.parametrize("count", [101, 1])
+@pytest.mark.parametrize("count", [31, 1])
 def test_what_cannot_be_held_against_one_transaction_is_refused_before_it_is_stored(make, count):
     account = "ping.near" if count == 1 else "ada.near"
     plan = Plan("r", "s", "USDC", 6, 1, (Share("a", account, 1),) * count, (), ())

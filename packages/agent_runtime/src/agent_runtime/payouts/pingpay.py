@@ -23,6 +23,7 @@ from agent_runtime.errors import RailError, Refusal
 from agent_runtime.locks import NamedLocks
 from agent_runtime.log import logger
 from agent_runtime.near.evidence import to_json
+from agent_runtime.near.token import RECIPIENTS_MAX
 from agent_runtime.payments import Leg, Payment, PaymentLedger, PaymentState, Plan
 from agent_runtime.payouts.judge import Final, Ordered, Sight, Unseen, judge, named_by
 from agent_runtime.payouts.orders import (
@@ -44,12 +45,12 @@ FOLLOW_SECONDS = 10.0
 FOLLOW_PAUSE_SECONDS = 0.5
 AGAIN_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 5.0
+LOOKS_BY_AGE = 4
+"""The older an order, the longer until the next look: about as many while its age doubles."""
 KEY_MARGIN_SECONDS = 3600.0
 SETTLE_SECONDS = 10.0
 SETTLED_AT_ONCE = 4
 NANO = 10**9
-RECIPIENTS_MAX = 100
-"""An order is held against one transaction, and that holds no more actions (rails §2.4)."""
 
 
 class Teller(Protocol):
@@ -114,7 +115,7 @@ class PingPayouts:
         if len(plan.paid) > RECIPIENTS_MAX:
             raise Refusal(
                 f"{len(plan.paid)} recipients, but an order is held against one transaction,"
-                f" which pays {RECIPIENTS_MAX}; nothing was sent"
+                f" which is sure to pay {RECIPIENTS_MAX}; nothing was sent"
             )
         if self._payer in [share.account for share in plan.paid]:
             raise Refusal("Ping's own account is among the recipients; nothing was sent")
@@ -257,8 +258,9 @@ class PingPayouts:
         return self._wait(order, verdict.detail)
 
     def _wait(self, order: Order, detail: str) -> Order:
-        base = AGAIN_SECONDS if order.state is OrderState.SENT else LOOK_AGAIN_SECONDS
-        return self._orders.wait(order, detail, base * 2 ** min(order.looks, 10))
+        least = AGAIN_SECONDS if order.state is OrderState.SENT else LOOK_AGAIN_SECONDS
+        age = time.time() - order.first_sent_at
+        return self._orders.wait(order, detail, max(least, age / LOOKS_BY_AGE))
 
     def _forgotten(self, order: Order, now_ns: int) -> bool:
         """Whether Ping may not know the order's key any more, by either clock."""
