@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
+from unittest.mock import Mock
 
 import pytest
 import pytest_asyncio
 
 from agent_runtime import wire
 from agent_runtime.command import run
-from agent_runtime.errors import RailError, RailUnknown
+from agent_runtime.errors import RailError, RailUnknown, SettingsError
 from agent_runtime.funding import book as book_module
 from agent_runtime.funding import desk as desk_module
 from agent_runtime.funding import judge as judge_module
@@ -27,6 +28,7 @@ from sandbox.near import genesis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = {"x-agent-api-key": "test-key"}
+SIGNER = {"NEAR_ACCOUNT_ID": "a.near", "NEAR_PRIVATE_KEY": "ed25519:" + "1" * 32}
 PACE = {
     (book_module, "FIRST_SECONDS"): 0.02,
     (book_module, "MOST_SECONDS"): 0.05,
@@ -86,17 +88,19 @@ async def seen(plane, funding_id, *states):
 
 async def test_it_is_asked_for_paid_and_proved_by_the_chain(plane, rails, key):
     before, orders = rails.usdc(genesis.AGENT), calls(rails, "merchant_item")
-    asked = await ask(plane, key)
+    asked, *same = await asyncio.gather(*(ask(plane, key) for _ in range(5)))
+    assert {one["item"] for one in same} == {asked["item"]}
     assert (asked["state"], asked["asked"]["units"]) == ("open", "2500000")
     assert asked["page"].endswith(f"?item_id={asked['item']}&amount=2.5&memo={asked['id']}")
-    assert await ask(plane, key) == asked
-    assert (await ask(plane, key, "2.50"))["id"] == asked["id"]
+    assert (await ask(plane, key, "2.50"))["page"] == asked["page"]
     assert calls(rails, "merchant_item") == orders + 1
     paid = rails.world.hot.pay({"item_id": asked["item"]})["near_trx"]
     found = await seen(plane, asked["id"], "arrived")
     assert (found["arrival"]["transaction"], found["settled"]) == (paid, True)
     assert found["arrival"]["credited"] == {"units": "2500000", "amount": "2.5"}
     assert rails.usdc(genesis.AGENT) == before + 2_500_000
+    shown = (await plane.client.get("/metrics", headers=KEY)).text
+    assert 'agent_fundings{state="arrived"} 1.0' in shown
     assert (await ask(plane, key))["state"] == "arrived"
 
 
@@ -290,6 +294,39 @@ async def test_a_book_takes_so_many_different_hints_and_no_more(tmp_path):
     db.close()
 
 
+class BreakingHot(Hot):
+    """A fault of our own in the middle of a look."""
+
+    async def deposits(self, memo):
+        raise ZeroDivisionError(memo)
+
+
+async def test_a_funding_that_breaks_its_look_does_not_keep_the_others_waiting(
+    tmp_path, monkeypatch
+):
+    log = Mock()
+    monkeypatch.setattr(desk_module, "logger", lambda: log)
+    monkeypatch.setattr(book_module, "MOST_SECONDS", 3_600.0)
+    monkeypatch.setattr(book_module, "FIRST_SECONDS", 5.0)
+    settings = Settings.from_environ({"HOT_PAY_JWT": "t", **SIGNER})
+    client, db = wire.new_client(), open_store(str(tmp_path / "p.db"))
+    book = FundingBook(db)
+    desk = FundingDesk(settings, BreakingHot(client, settings), Witness(Rpc(client, ())), book)
+    names = {book.ask(f"fund-{n}", desk.wish("1", "USDC")).id for n in range(3)}
+    assert (await desk.round(), book.due(9)) == (3, [])
+    assert {one.kwargs["funding"] for one in log.exception.call_args_list} == names
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HOT_PAY_NEAR_ACCOUNT", "mine.near"), ("HOT_PAY_AUTH_PREFIX", "a b")]
+)
+async def test_settings_that_would_collect_for_somebody_else_are_refused(name, value):
+    assert Settings.from_environ({**SIGNER, "HOT_PAY_NEAR_ACCOUNT": "a.near"}).hot_account
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environ({**SIGNER, name: value})
+
+
 class DyingHot(Hot):
     """The process ends while the order is on its way."""
 
@@ -304,8 +341,7 @@ class DyingHot(Hot):
 
 
 async def test_after_a_crash_in_the_middle_of_an_order_there_is_no_second_one(tmp_path):
-    environ = {"HOT_PAY_JWT": "t", "NEAR_ACCOUNT_ID": "a.near"}
-    settings = Settings.from_environ({**environ, "NEAR_PRIVATE_KEY": "ed25519:" + "1" * 32})
+    settings = Settings.from_environ({"HOT_PAY_JWT": "t", **SIGNER})
     client = wire.new_client()
     hot = DyingHot(client, settings)
     for _ in range(2):

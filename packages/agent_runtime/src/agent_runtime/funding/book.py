@@ -99,6 +99,10 @@ class FundingBook:
         found: float | None = self._db.execute("SELECT MIN(due_at) FROM fundings").fetchone()[0]
         return found
 
+    def states(self) -> dict[str, int]:
+        """How many are in each state; states without any are left out."""
+        return dict(self._db.execute("SELECT state, COUNT(*) FROM fundings GROUP BY state"))
+
     def unsettled(self) -> int:
         """How many are looked at by themselves."""
         asked = "SELECT COUNT(*) FROM fundings WHERE due_at IS NOT NULL"

@@ -94,6 +94,10 @@ class FundingDesk:
             self._wake.set()
         return found
 
+    def states(self) -> dict[str, int]:
+        """How many fundings are in each state; states without any are left out."""
+        return self._book.states()
+
     def hint(self, memo: str, item_id: str, digest: str) -> bool:
         """Somebody says that a funding has changed; True if it is looked at soon for that.
 
@@ -116,7 +120,13 @@ class FundingDesk:
         looked = 0
         for found in self._book.due(LOOKS_MAX):
             looked += 1
-            if not await self.look(found.id):
+            try:
+                useful = await self.look(found.id)
+            except Exception:  # noqa: BLE001 - logged; one that breaks must not be first for ever
+                logger().exception("funding_look_broke", funding=found.id)
+                self._book.change(found, found.state, found.detail)
+                useful = True
+            if not useful:
                 break
         return looked
 

@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from agent_runtime.funding.model import FundingState
 from agent_runtime.health import VERSION
 from agent_runtime.http.door import faults, needs_key
 from agent_runtime.payments import PaymentState
@@ -45,7 +46,7 @@ class Standing(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Payments, readiness, canary, build."""
+        """Payments, fundings, readiness, canary, build."""
         service, settings = self._service, self._service.settings
         counted = Counter(service.payments.states())
         payments = GaugeMetricFamily("agent_payments", "Payments, by state.", labels=["state"])
@@ -55,6 +56,11 @@ class Standing(Collector):
         opened = [one.created_at for one in service.payments.open()]
         age = time.time() - min(opened) if opened else 0.0
         yield _gauge("agent_payment_open_seconds", "Age of the oldest open payment.", age)
+        asked = service.fundings.states()
+        fundings = GaugeMetricFamily("agent_fundings", "Fundings, by state.", labels=["state"])
+        for kind in FundingState:
+            fundings.add_metric([kind.value], asked.get(kind, 0))
+        yield fundings
         ready = not service.health.reasons()
         yield _gauge("agent_ready", "Whether /ready says so.", float(ready))
         canary = service.canary
