@@ -5,21 +5,21 @@ import msgspec
 from cutover.runbook.gate import Check
 
 
-class HoldOrder(msgspec.Struct, frozen=True, tag=True):
+class HoldOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Freeze exposure; rollback stays armed."""
 
     actor: str
     reason: str
 
 
-class ResumeOrder(msgspec.Struct, frozen=True, tag=True):
+class ResumeOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """End a hold."""
 
     actor: str
     reason: str
 
 
-class PromoteOrder(msgspec.Struct, frozen=True, tag=True):
+class PromoteOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Leave the expected stage, where the runbook leaves that to a person."""
 
     actor: str
@@ -27,21 +27,21 @@ class PromoteOrder(msgspec.Struct, frozen=True, tag=True):
     expect: str
 
 
-class AbortOrder(msgspec.Struct, frozen=True, tag=True):
+class AbortOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Everything back to the fallback, now, and the run ends."""
 
     actor: str
     reason: str
 
 
-class RetryOrder(msgspec.Struct, frozen=True, tag=True):
+class RetryOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Begin again with the first stage after a rollback, or try exhausted gates again."""
 
     actor: str
     reason: str
 
 
-class DisarmOrder(msgspec.Struct, frozen=True, tag=True):
+class DisarmOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Switch one rollback condition off for a while.
 
     Attributes:
@@ -55,7 +55,7 @@ class DisarmOrder(msgspec.Struct, frozen=True, tag=True):
     expires_ms: int
 
 
-class WaiveOrder(msgspec.Struct, frozen=True, tag=True):
+class WaiveOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Accept a precondition that cannot be judged (unknown); a failed one cannot be waived."""
 
     actor: str
@@ -63,7 +63,7 @@ class WaiveOrder(msgspec.Struct, frozen=True, tag=True):
     check: Check
 
 
-class ForgetOrder(msgspec.Struct, frozen=True, tag=True):
+class ForgetOrder(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Leave a silent gateway node out: it was taken out of service and will not come back."""
 
     actor: str

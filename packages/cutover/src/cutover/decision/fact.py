@@ -1,4 +1,8 @@
-"""What a journal entry can hold, and the entry itself."""
+"""What a journal entry can hold, and the entry itself.
+
+A journal is long and held in memory by replay, reports and simulations, so no record in it is one
+that the garbage collector walks (`gc=False`): frozen data of frozen data makes no ring.
+"""
 
 import msgspec
 
@@ -9,7 +13,7 @@ from cutover.evidence.observation import Observation
 Fact = Observation | Command | Decision
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A fact with its number and its stamps.
 
     Attributes:

@@ -5,7 +5,7 @@ import msgspec
 from cutover.runbook.intent import Intent
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """Why, in a word for machines and a sentence for people.
 
     Attributes:
@@ -17,14 +17,14 @@ class Reason(msgspec.Struct, frozen=True):
     text: str
 
 
-class Hold(msgspec.Struct, frozen=True, tag=True):
+class Hold(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Nothing moves, and here is why."""
 
     reasons: tuple[Reason, ...]
     evidence: tuple[int, ...] = ()
 
 
-class OpenStage(msgspec.Struct, frozen=True, tag=True):
+class OpenStage(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The next stage's shares go into force."""
 
     stage: str
@@ -32,7 +32,7 @@ class OpenStage(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
-class UnlockIntent(msgspec.Struct, frozen=True, tag=True):
+class UnlockIntent(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An intent gets its share inside the stage."""
 
     stage: str
@@ -41,7 +41,7 @@ class UnlockIntent(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
-class RollBack(msgspec.Struct, frozen=True, tag=True):
+class RollBack(msgspec.Struct, frozen=True, gc=False, tag=True):
     """All intents to the fallback; an incident opens."""
 
     rule: str
@@ -49,7 +49,7 @@ class RollBack(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
-class Repin(msgspec.Struct, frozen=True, tag=True):
+class Repin(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Money goes back to the fallback and the run holds; the rest stays."""
 
     rule: str
@@ -57,7 +57,7 @@ class Repin(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
-class CloseMoney(msgspec.Struct, frozen=True, tag=True):
+class CloseMoney(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Money is refused on these planes with a clear answer, until they are healthy again."""
 
     planes: tuple[str, ...]
@@ -65,14 +65,14 @@ class CloseMoney(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
-class ReopenMoney(msgspec.Struct, frozen=True, tag=True):
+class ReopenMoney(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Money is admitted again wherever the stage allows it."""
 
     reasons: tuple[Reason, ...]
     evidence: tuple[int, ...]
 
 
-class PinKey(msgspec.Struct, frozen=True, tag=True):
+class PinKey(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The gateways are told the TLS key that the candidate has proved, or that it has none.
 
     Shares stay as they are; who presents another key gets nothing.
@@ -86,7 +86,7 @@ class PinKey(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
-class AbortRun(msgspec.Struct, frozen=True, tag=True):
+class AbortRun(msgspec.Struct, frozen=True, gc=False, tag=True):
     """All intents to the fallback, and the run will end.
 
     Attributes:
@@ -98,7 +98,7 @@ class AbortRun(msgspec.Struct, frozen=True, tag=True):
     evidence: tuple[int, ...]
 
 
-class Returned(msgspec.Struct, frozen=True, tag=True):
+class Returned(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The observed split is 100 % fallback on every node: the way back is done.
 
     Attributes:
@@ -110,21 +110,21 @@ class Returned(msgspec.Struct, frozen=True, tag=True):
     unaccounted: int = 0
 
 
-class Retry(msgspec.Struct, frozen=True, tag=True):
+class Retry(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The run begins again with its first stage."""
 
     reasons: tuple[Reason, ...]
     evidence: tuple[int, ...]
 
 
-class BeginChecks(msgspec.Struct, frozen=True, tag=True):
+class BeginChecks(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The last stage is soaked; the post-cutover checks run."""
 
     reasons: tuple[Reason, ...]
     evidence: tuple[int, ...]
 
 
-class Complete(msgspec.Struct, frozen=True, tag=True):
+class Complete(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Every clause has been carried out."""
 
     reasons: tuple[Reason, ...]

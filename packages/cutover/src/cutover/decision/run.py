@@ -33,7 +33,7 @@ class Phase(StrEnum):
 TERMINAL: Final = frozenset({Phase.ABORTED, Phase.COMPLETE})
 
 
-class PlaneView(msgspec.Struct, frozen=True):
+class PlaneView(msgspec.Struct, frozen=True, gc=False):
     """What was last seen of one plane; `*_seq` are journal numbers of the evidence.
 
     Attributes:
@@ -90,7 +90,7 @@ class PlaneView(msgspec.Struct, frozen=True):
     tls_spki: str = ""
 
 
-class NodeView(msgspec.Struct, frozen=True):
+class NodeView(msgspec.Struct, frozen=True, gc=False):
     """One gateway node.
 
     Attributes:
@@ -127,7 +127,7 @@ class NodeView(msgspec.Struct, frozen=True):
     pruned: int = NEVER
 
 
-class Payments(msgspec.Struct, frozen=True):
+class Payments(msgspec.Struct, frozen=True, gc=False):
     """Settled payments on the candidate in one slice of the rolling window."""
 
     at: int
@@ -136,7 +136,7 @@ class Payments(msgspec.Struct, frozen=True):
     seq: int
 
 
-class Soaked(msgspec.Struct, frozen=True):
+class Soaked(msgspec.Struct, frozen=True, gc=False):
     """What the current stage has accumulated.
 
     Attributes:
@@ -163,7 +163,7 @@ class Soaked(msgspec.Struct, frozen=True):
     critical_at: int = NEVER
 
 
-class LiveView(msgspec.Struct, frozen=True):
+class LiveView(msgspec.Struct, frozen=True, gc=False):
     """The latest live execution of one intent for the coming promotion."""
 
     at: int
@@ -173,7 +173,7 @@ class LiveView(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-class CheckView(msgspec.Struct, frozen=True):
+class CheckView(msgspec.Struct, frozen=True, gc=False):
     """A precondition or post-cutover check, as last seen."""
 
     at: int
@@ -182,7 +182,7 @@ class CheckView(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-class Disarmed(msgspec.Struct, frozen=True):
+class Disarmed(msgspec.Struct, frozen=True, gc=False):
     """A rule that an operator switched off until `until` (observed milliseconds)."""
 
     until: int
@@ -191,7 +191,7 @@ class Disarmed(msgspec.Struct, frozen=True):
     seq: int
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """An operator's hold."""
 
     actor: str
@@ -199,7 +199,7 @@ class Held(msgspec.Struct, frozen=True):
     seq: int
 
 
-class Incident(msgspec.Struct, frozen=True):
+class Incident(msgspec.Struct, frozen=True, gc=False):
     """A rollback or abort with its evidence; closed when the way back is done.
 
     Attributes:
@@ -213,7 +213,7 @@ class Incident(msgspec.Struct, frozen=True):
     unaccounted: int = 0
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, gc=False):
     """The state of one run.
 
     Attributes:

@@ -1,7 +1,8 @@
 """Everything that can be seen, one frozen record per kind.
 
 Records are made at the edge (`cutover.conductor`) and journaled before anyone reasons about them.
-They carry no clock of their own: the journal entry around them has the conductor's stamp.
+They carry no clock of their own: the journal entry around them has the conductor's stamp. The
+garbage collector passes them by (`gc=False`, see `cutover.decision.fact`).
 """
 
 from enum import StrEnum
@@ -13,7 +14,7 @@ from cutover.runbook.gate import Check, Evidence, PostCheckName
 from cutover.runbook.intent import Intent
 
 
-class Readiness(msgspec.Struct, frozen=True, tag=True):
+class Readiness(msgspec.Struct, frozen=True, gc=False, tag=True):
     """One look at `/ready`, and at `/health`'s readiness.
 
     Attributes:
@@ -31,14 +32,14 @@ class Readiness(msgspec.Struct, frozen=True, tag=True):
     detail: str
 
 
-class Reference(msgspec.Struct, frozen=True, tag=True):
+class Reference(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Our own connectivity: if this fails too, a silent plane is our fault."""
 
     ok: bool
     detail: str
 
 
-class CanaryVerdict(msgspec.Struct, frozen=True):
+class CanaryVerdict(msgspec.Struct, frozen=True, gc=False):
     """One plane's answer in a canary round.
 
     Attributes:
@@ -57,7 +58,7 @@ class CanaryVerdict(msgspec.Struct, frozen=True):
     identity: str = ""
 
 
-class CanaryRound(msgspec.Struct, frozen=True, tag=True):
+class CanaryRound(msgspec.Struct, frozen=True, gc=False, tag=True):
     """One canary run on both planes at the same instant.
 
     Attributes:
@@ -69,7 +70,7 @@ class CanaryRound(msgspec.Struct, frozen=True, tag=True):
     verdicts: tuple[CanaryVerdict, ...]
 
 
-class LiveIntent(msgspec.Struct, frozen=True, tag=True):
+class LiveIntent(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A real intent executed on a plane for the live intent gate.
 
     Attributes:
@@ -103,7 +104,7 @@ class Verdict(StrEnum):
     INVALID = "invalid"
 
 
-class Attestation(msgspec.Struct, frozen=True, tag=True):
+class Attestation(msgspec.Struct, frozen=True, gc=False, tag=True):
     """One look at what a plane is.
 
     Attributes:
@@ -132,7 +133,7 @@ class Attestation(msgspec.Struct, frozen=True, tag=True):
     took_ms: int = 0
 
 
-class PreconditionSeen(msgspec.Struct, frozen=True, tag=True):
+class PreconditionSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A precondition, looked at; `ok` is None when it could not be judged."""
 
     check: Check
@@ -140,7 +141,7 @@ class PreconditionSeen(msgspec.Struct, frozen=True, tag=True):
     reasons: tuple[str, ...]
 
 
-class GatewayReport(msgspec.Struct, frozen=True, tag=True):
+class GatewayReport(msgspec.Struct, frozen=True, gc=False, tag=True):
     """What a gateway node says about itself.
 
     Counters are cumulative, so a lost or repeated
@@ -175,14 +176,14 @@ class GatewayReport(msgspec.Struct, frozen=True, tag=True):
     money_in_flight: int = 0
 
 
-class GatewaySilent(msgspec.Struct, frozen=True, tag=True):
+class GatewaySilent(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A node whose reports stopped coming."""
 
     node: str
     detail: str
 
 
-class PostCheckSeen(msgspec.Struct, frozen=True, tag=True):
+class PostCheckSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A post-cutover check, carried out.
 
     Attributes:
@@ -200,7 +201,7 @@ class PostCheckSeen(msgspec.Struct, frozen=True, tag=True):
     definite: bool = False
 
 
-class Adopted(msgspec.Struct, frozen=True, tag=True):
+class Adopted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The first entry of a run: what was agreed, word for word.
 
     Attributes:
@@ -216,7 +217,7 @@ class Adopted(msgspec.Struct, frozen=True, tag=True):
     versions: dict[str, str]
 
 
-class Started(msgspec.Struct, frozen=True, tag=True):
+class Started(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A conductor began or resumed the run; evidence from before is looked at again.
 
     Attributes:
@@ -230,13 +231,13 @@ class Started(msgspec.Struct, frozen=True, tag=True):
     downtime_ms: int
 
 
-class Stopped(msgspec.Struct, frozen=True, tag=True):
+class Stopped(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A conductor ended in good order."""
 
     reason: str
 
 
-class Snapshot(msgspec.Struct, frozen=True, tag=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A state was stored beside the journal; its digest is bound into the chain here.
 
     Attributes:
@@ -248,7 +249,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag=True):
     sha256: str
 
 
-class OrderRefused(msgspec.Struct, frozen=True, tag=True):
+class OrderRefused(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An operator's order that did not apply."""
 
     verb: str

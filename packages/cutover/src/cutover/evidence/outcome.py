@@ -42,7 +42,7 @@ SETTLED_FAILED: Final = FAILED - {Outcome.NOT_SENT}
 """A payment that failed, or whose fate nobody can vouch for: unknown is never healthy."""
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(msgspec.Struct, frozen=True, gc=False):
     """How many requests ended one way; cumulative since the node's boot.
 
     Attributes:
@@ -60,7 +60,7 @@ class Count(msgspec.Struct, frozen=True):
     n: int
 
 
-class Conversations(msgspec.Struct, frozen=True):
+class Conversations(msgspec.Struct, frozen=True, gc=False):
     """Distinct conversation buckets (0..9999) seen under one generation, cumulative.
 
     Attributes:
