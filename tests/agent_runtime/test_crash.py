@@ -23,7 +23,7 @@ NAMES = ("ada", "grace", "linus", "margaret")
 DYING = """
 import os, signal
 from agent_runtime.main import main
-from agent_runtime.near import ledger, resolver
+from agent_runtime.near import endings, ledger, resolver
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 def after(owner, name, when=lambda *_: True):
@@ -44,7 +44,7 @@ STORED = "after(ledger.TransactionLedger, 'store')"
 MARKED = "after(ledger.TransactionLedger, 'mark', lambda _, __, state, *___: state == 'sent')"
 SENT = "before(resolver.outcome, 'judge')"
 PROVEN = "after(ledger.TransactionLedger, 'finish')"
-FINAL = "before(resolver.Resolver, '_final')"
+FINAL = "before(endings.Endings, '_final')"
 
 
 @contextlib.asynccontextmanager

@@ -165,6 +165,7 @@ async def test_an_overtaken_transaction_is_dead_only_if_two_providers_agree(
             overtaking.send(genesis.USDC, [ft_transfer("ada.people.near", 1, "other")])
         await asyncio.wait_for(overtaken(rails, 2), 5)
         rails.heal()
+        monkeypatch.setattr(sender, "RESOLVE_SECONDS", 1.0)  # a look takes several questions
         text = await plane.say(PAY, key="k1")
         if dead:  # no node may lag so far that it does not know yet
             assert "proven not before" in text

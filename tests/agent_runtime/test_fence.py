@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from agent_runtime.near import death, fence, resolver, sender
+from agent_runtime.near.endings import Sight
 from agent_runtime.near.ledger import Attempt, State
-from agent_runtime.near.resolver import Sight
 from agent_runtime.near.rpc import Rpc
 from sandbox.near import genesis
 from sandbox.near.provider import Provider

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_runtime.command import run
 from agent_runtime.intents import paylegs
 from agent_runtime.intents.payplan import legs_of
 from agent_runtime.near.evidence import take
+from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import OPEN, Attempt, State
 from agent_runtime.near.outcome import Receipt, Report
 from agent_runtime.near.token import GAS_TOTAL, Transfer, batch
@@ -335,4 +337,43 @@ async def test_what_another_plane_half_made_is_gone_on_with_only_once_its_key_is
     bonds.record("ed25519:other", genesis.AGENT, {"tx_hash": ""}, releases=True)
     await small.service.payer.go_on()
     assert (await document(small, payment_id))["state"] == "paid"
+    assert held(rails) == WHOLE
+
+
+async def command(environ, *argv):
+    """Run one command beside the world; it must succeed."""
+    assert await asyncio.to_thread(run, [*argv, "--json"], environ) == 0
+
+
+async def test_a_half_made_payment_is_handed_over_and_ended_once_the_old_key_is_fenced(
+    rails, run_plane, tmp_path, one_leg_a_go
+):
+    told = rails.world.describe()["planes"]
+    planes = {}
+    for name in ("hetzner", "phala"):
+        nodes = [told[name][kind]["NEAR_NODE_URL"] for kind in ("env", "marked_env")]
+        planes[name] = {
+            **rails.environ,
+            **told[name]["env"],
+            "PLANE_ID": name,
+            "NEAR_NODE_URL": ",".join(nodes),
+            "PAYMENTS_DB": str(tmp_path / f"{name}.db"),
+            "AGENT_LEG_RECIPIENTS": "2",
+        }
+    async with run_plane(planes["hetzner"]) as old:
+        payment_id = await half_made(old, rails)
+    old_key = Key.parse(planes["hetzner"]["NEAR_PRIVATE_KEY"]).text
+    await command(planes["hetzner"], "ledger", "export", str(tmp_path / "out"))
+    await command(planes["phala"], "ledger", "import", str(tmp_path / "out"))
+    async with run_plane(planes["phala"]) as new:
+        await new.service.payer.go_on()
+        found = await document(new, payment_id)
+        assert found["detail"].endswith(f"its key {old_key} is not fenced yet")
+        assert [leg["state"] for leg in found["legs"]] == ["paid", "idle"]
+    assert held(rails) == [*WHOLE[:2], 0, 0]
+    await command(planes["phala"], "key", "fence", "--key", old_key, "--yes")
+    async with run_plane(planes["phala"]) as new, asyncio.timeout(5):
+        while (await document(new, payment_id))["state"] != "paid":  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+        assert len(LINE.findall(await new.say(PAY, key="k1"))) == 2
     assert held(rails) == WHOLE

@@ -11,12 +11,13 @@ from nacl.signing import SigningKey
 
 from agent_runtime.near import absence
 from agent_runtime.near.absence import Absence, Found, Unproven
-from agent_runtime.near.death import Alive, Dead, Undecided, Witnesses
+from agent_runtime.near.death import Alive, Dead, Undecided
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import Attempt, State
 from agent_runtime.near.outcome import Open
 from agent_runtime.near.rpc import Block, Rpc, error_of
 from agent_runtime.near.transaction import Draft, Transfer, sign
+from agent_runtime.near.witnesses import Witnesses
 from sandbox.near import state
 from sandbox.near.borsh import decode_signed
 from sandbox.near.chain import Chain

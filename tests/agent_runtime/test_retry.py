@@ -7,8 +7,8 @@ import pytest
 from agent_runtime.grammar import Pay, Repo
 from agent_runtime.intents.pay import origin_of
 from agent_runtime.near import sender
+from agent_runtime.near.endings import Sight
 from agent_runtime.near.ledger import State
-from agent_runtime.near.resolver import Sight
 from agent_runtime.payments import PaymentState
 from agent_runtime.settlement import ATTEMPTS_MAX
 from sandbox.near import genesis
@@ -89,7 +89,7 @@ async def test_a_payment_proven_dead_at_once_is_signed_anew_in_the_same_request(
         calls.append(attempt)
         if len(calls) > 1:
             return await real(attempt)
-        return Sight(out._resolver._end(attempt, State.DEAD, "overtaken"))
+        return Sight(out._resolver.endings.end(attempt, State.DEAD, "overtaken"))
 
     monkeypatch.setattr(out, "_send", overtaken_once)
     text = await plane.say(PAY, key="k1")

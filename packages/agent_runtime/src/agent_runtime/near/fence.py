@@ -19,9 +19,10 @@ import time
 from agent_runtime.errors import RailError
 from agent_runtime.log import logger
 from agent_runtime.near import outcome
+from agent_runtime.near.endings import Sight
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import OPEN, Attempt, NewAttempt, State, TransactionLedger
-from agent_runtime.near.resolver import Resolver, Sight
+from agent_runtime.near.resolver import Resolver
 from agent_runtime.near.rpc import Block, Rpc
 from agent_runtime.near.transaction import Draft, Transfer, sign
 
@@ -76,7 +77,7 @@ class Fencer:
                 found = await self._resolver.broadcast(fence, "FINAL", max(0.0, seconds), node)
             except RailError as error:
                 found = outcome.Open(error.said)
-            fence = self._resolver.record(fence, found, node).attempt
+            fence = self._resolver.endings.record(fence, found, node).attempt
             if fence.state not in OPEN:
                 return
 

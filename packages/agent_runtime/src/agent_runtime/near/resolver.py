@@ -9,53 +9,33 @@ Rules
 import asyncio
 import base64
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from agent_runtime.errors import RailError
-from agent_runtime.log import logger
 from agent_runtime.near import death, outcome
 from agent_runtime.near.absence import Found
-from agent_runtime.near.death import Witnesses
-from agent_runtime.near.evidence import Evidence, take
-from agent_runtime.near.ledger import ON_CHAIN, OPEN, Attempt, State, TransactionLedger
+from agent_runtime.near.endings import Endings, Sight
+from agent_runtime.near.ledger import ON_CHAIN, Attempt, State, TransactionLedger
 from agent_runtime.near.refusals import Refusals
 from agent_runtime.near.rpc import Rpc, RpcError
+from agent_runtime.near.witnesses import Witnesses
 
 PAUSE_SECONDS = 0.25
 
 
-@dataclass(frozen=True)
-class Sight:
-    """A transaction as it was last seen.
+class Resolver:
+    """Asks the providers about transactions of one account and one key.
 
     Attributes:
-        attempt: as it is stored now.
-        included: a provider says that it stands in a block.
-        absent: no provider knew it, and it may still execute.
-        refused: every provider refuses it, and there is no fence for it yet.
+        endings: where it writes down what they say.
     """
-
-    attempt: Attempt
-    included: bool = False
-    absent: bool = False
-    refused: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether its end is not known."""
-        return self.attempt.state in OPEN
-
-
-class Resolver:
-    """Asks the providers about transactions of one account and one key."""
 
     def __init__(self, rpc: Rpc, ledger: TransactionLedger, account: str, public_key: str) -> None:
         self._rpc = rpc
         self._ledger = ledger
-        self._account = account
-        self._public_key = public_key
         self._witnesses = Witnesses(rpc, account, public_key)
         self._refusals = Refusals()
+        self.endings = Endings(ledger, self._refusals, self._witnesses.is_ours)
         self._next_node = itertools.cycle(rpc.nodes)
 
     async def broadcast(
@@ -85,7 +65,7 @@ class Resolver:
             found = await self._witnesses.status(attempt, node, "FINAL", seconds)
         except RailError as error:
             found = outcome.Open(error.said)
-        return self.record(attempt, found, node)
+        return self.endings.record(attempt, found, node)
 
     async def resolve(
         self, attempt: Attempt, seconds: float, *, until_included: bool = False
@@ -101,7 +81,7 @@ class Resolver:
         if not sight.open:
             return sight
         if attempt.state is State.SIGNED:  # SENT is stored before a byte leaves: none has
-            return Sight(self._end(attempt, State.DEAD, "stopped before it was sent"))
+            return Sight(self.endings.end(attempt, State.DEAD, "stopped before it was sent"))
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -110,37 +90,9 @@ class Resolver:
                         return sight
                     await asyncio.sleep(PAUSE_SECONDS)
         except TimeoutError:
-            detail = self._refused(attempt) or sight.attempt.detail or "no answer in time"
-            return replace(self.record(sight.attempt, outcome.Open(detail)), absent=sight.absent)
-
-    def record(self, attempt: Attempt, found: outcome.Outcome, node: str = "") -> Sight:
-        """Store what was found out, and what proves it; `node` is who told.
-
-        An outcome that names another signer, key or nonce than ours proves nothing of ours.
-        """
-        match found:
-            case outcome.Landed() | outcome.Reverted() if not self._witnesses.is_ours(
-                attempt, found.report
-            ):
-                return self._still_open(attempt, "the outcome names another signer, key or nonce")
-            case outcome.Landed(value, report):
-                text = value.decode("utf-8", "replace")
-                return self._final(attempt, State.LANDED, text, take(report, node))
-            case outcome.Reverted(reason, report):
-                return self._final(attempt, State.REVERTED, reason, take(report, node))
-            case outcome.Open(reason, included):
-                return self._still_open(attempt, reason, included=included)
-
-    def _still_open(self, attempt: Attempt, reason: str, *, included: bool = False) -> Sight:
-        if (attempt.state, attempt.detail) != (State.UNKNOWN, reason):
-            attempt = self._ledger.mark(attempt.tx_hash, State.UNKNOWN, reason)
-        return Sight(attempt, included)
-
-    def _final(self, attempt: Attempt, state: State, detail: str, seen: Evidence) -> Sight:
-        _tell(attempt, state)
-        ended = self._ledger.finish(attempt.tx_hash, state, detail, seen)
-        self._close_fence(ended)
-        return Sight(ended)
+            refused = self._refusals.words(attempt.tx_hash, self._rpc.nodes)
+            detail = refused or sight.attempt.detail or "no answer in time"
+            return replace(self.endings.still_open(sight.attempt, detail), absent=sight.absent)
 
     async def _look(self, attempt: Attempt) -> Sight:
         absent = 0
@@ -151,7 +103,7 @@ class Resolver:
             except RailError as error:
                 absent += isinstance(error, RpcError) and error.name == "UNKNOWN_TRANSACTION"
                 found = outcome.Open(error.said)
-            sight = self.record(attempt, found, node)
+            sight = self.endings.record(attempt, found, node)
             if not sight.open:
                 return sight
             attempt, included = sight.attempt, included or sight.included
@@ -166,15 +118,15 @@ class Resolver:
         try:
             match await self._witnesses.examine(attempt, used):
                 case death.Dead(proof):
-                    return Sight(self._dead(attempt, proof))
+                    return Sight(self.endings.dead(attempt, proof))
                 case Found(found, node):
-                    return self.record(attempt, found, node)
+                    return self.endings.record(attempt, found, node)
                 case death.Undecided(reason):
-                    return self.record(attempt, outcome.Open(reason))
+                    return self.endings.record(attempt, outcome.Open(reason))
                 case death.Alive():
                     return await self._send_again(attempt)
         except RailError as error:
-            return self.record(attempt, outcome.Open(error.said))
+            return self.endings.record(attempt, outcome.Open(error.said))
 
     async def _send_again(self, attempt: Attempt) -> Sight:
         """The same bytes once more, to the next provider: they land, or nobody has them still."""
@@ -183,19 +135,14 @@ class Resolver:
             found = await self.broadcast(attempt, "FINAL", death.LOOK_SECONDS, node)
         except RailError as error:
             found = outcome.Open(error.said)
-        sight = self.record(attempt, found, node)
-        absent, why = sight.open and not sight.included, self._refused(attempt)
-        if not absent or not why:
+        sight = self.endings.record(attempt, found, node)
+        absent = sight.open and not sight.included
+        refused = self._refusals.words(attempt.tx_hash, self._rpc.nodes)
+        if not absent or not refused:
             return replace(sight, absent=absent)
-        sight = self._still_open(sight.attempt, why)
+        sight = self.endings.still_open(sight.attempt, refused)
         unfenced = self._ledger.fence_of(attempt.tx_hash) is None
         return replace(sight, absent=True, refused=unfenced)
-
-    def _refused(self, attempt: Attempt) -> str:
-        """That every provider refuses the bytes now, in words; empty if it is not so."""
-        if not self._refusals.by_all(attempt.tx_hash, self._rpc.nodes):
-            return ""
-        return f"every provider refuses it for now ({self._refusals.agreed(attempt.tx_hash)})"
 
     def _whom_next(self, attempt: Attempt) -> str:
         """The next provider, and rather one that has not refused the bytes."""
@@ -205,27 +152,3 @@ class Resolver:
                 break
             node = next(self._next_node)
         return node
-
-    def _dead(self, attempt: Attempt, proof: str) -> Attempt:
-        if said := self._refusals.agreed(attempt.tx_hash):
-            return self._end(attempt, State.REFUSED, f"every provider refused it ({said}); {proof}")
-        return self._end(attempt, State.DEAD, proof)
-
-    def _end(self, attempt: Attempt, state: State, detail: str) -> Attempt:
-        _tell(attempt, state)
-        ended = self._ledger.mark(attempt.tx_hash, state, detail)
-        self._close_fence(ended)
-        return ended
-
-    def _close_fence(self, ended: Attempt) -> None:
-        """A fence whose transaction has ended can do nothing any more, or has done it."""
-        self._refusals.forget(ended.tx_hash)
-        fence = self._ledger.fence_of(ended.tx_hash)
-        if fence is not None:
-            self._refusals.forget(fence.tx_hash)
-        if fence is not None and fence.state in OPEN:
-            self._ledger.mark(fence.tx_hash, State.DEAD, "what it fenced has ended")
-
-
-def _tell(attempt: Attempt, state: State) -> None:
-    logger().info("transaction_ended", tx=attempt.tx_hash, owner=attempt.owner, state=state)

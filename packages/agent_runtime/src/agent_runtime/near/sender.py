@@ -18,10 +18,11 @@ from contextlib import asynccontextmanager
 from agent_runtime.errors import Busy, RailError
 from agent_runtime.log import logger
 from agent_runtime.near import outcome
+from agent_runtime.near.endings import Sight
 from agent_runtime.near.fence import Fencer
 from agent_runtime.near.keys import Key
 from agent_runtime.near.ledger import Attempt, NewAttempt, State, TransactionLedger
-from agent_runtime.near.resolver import Resolver, Sight
+from agent_runtime.near.resolver import Resolver
 from agent_runtime.near.rpc import Block, Rpc, RpcError
 from agent_runtime.near.transaction import Action, Call, Draft, sign
 
@@ -229,7 +230,7 @@ class Sender:
             found = outcome.Open(error.said)
         if isinstance(found, outcome.Open) and found.included:
             return Sight(attempt, included=True)
-        sight = self._resolver.record(attempt, found, self._rpc.nodes[0])
+        sight = self._resolver.endings.record(attempt, found, self._rpc.nodes[0])
         return await self._resolver.resolve(sight.attempt, RESOLVE_SECONDS, until_included=True)
 
     async def _follow(self, attempt: Attempt, sent_at: float) -> Attempt:
