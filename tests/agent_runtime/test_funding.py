@@ -237,10 +237,10 @@ async def test_a_flood_of_deliveries_makes_no_flood_of_calls(
     asked, begun = await ask(plane, key), time.monotonic()
     known = {"memo": asked["id"], "item_id": asked["item"], "status": "SUCCESS"}
     answers = []
-    for n in range(4):
-        answers += await deliver(plane, rails, 15, **known, near_trx=f"x{n}")
-        answers += await deliver(plane, rails, 15, **{**known, "item_id": "00"}, near_trx=f"y{n}")
-        answers += await deliver(plane, rails, 15, memo=f"fund-{n}", item_id="x", status="FAILED")
+    for n in range(3):
+        answers += await deliver(plane, rails, 8, **known, near_trx=f"x{n}")
+        answers += await deliver(plane, rails, 8, **{**known, "item_id": "00"}, near_trx=f"y{n}")
+        answers += await deliver(plane, rails, 8, memo=f"fund-{n}", item_id="x", status="FAILED")
         for _ in range(5):
             await plane.client.get(f"/fundings/{asked['id']}", headers=KEY)
     assert {answer["status"] for answer in answers} == {200, 429}
@@ -249,10 +249,10 @@ async def test_a_flood_of_deliveries_makes_no_flood_of_calls(
     most = (time.monotonic() - begun) / 0.2 + 1
     memos = [looked.get_nowait() for _ in range(looked.qsize())]
     assert 2 <= memos.count(asked["id"]) <= most
-    assert not {f"fund-{n}" for n in range(4)} & {*memos}
+    assert not {f"fund-{n}" for n in range(3)} & {*memos}
     hints = "SELECT COUNT(*) FROM funding_hints WHERE funding_id=?"
     (kept,) = plane.service.db.execute(hints, (asked["id"],)).fetchone()
-    assert 1 <= kept <= 4
+    assert 1 <= kept <= 3
 
 
 async def test_a_delivery_says_which_funding_to_look_at_and_is_believed_in_nothing(
@@ -272,15 +272,6 @@ async def test_a_delivery_says_which_funding_to_look_at_and_is_believed_in_nothi
             while await looked.get() != asked["id"]:
                 pass
     assert plane.service.fundings._book.get(asked["id"]).state is FundingState.OPEN
-
-
-async def test_so_many_deliveries_a_second_are_read_after_a_burst():
-    clock = [0.0]
-    bucket = webhook_module.Bucket(lambda: clock[0])
-    waits = [bucket.wait_seconds() for _ in range(41)]
-    assert waits == [0] * 40 + [1]
-    clock[0] = 0.2
-    assert [bucket.wait_seconds() for _ in range(3)] == [0, 0, 1]
 
 
 async def test_a_book_takes_so_many_different_hints_and_no_more(tmp_path):
