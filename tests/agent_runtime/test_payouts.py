@@ -219,6 +219,24 @@ async def test_nothing_is_repeated_once_ping_may_have_forgotten_by_the_chains_cl
     assert len(world.ping.placed) == 1
 
 
+async def test_the_day_begins_with_the_first_sending_and_not_with_a_later_one(make):
+    world = make(LOST)
+    await world.carry()
+    world.passes(12 * 3600)
+    await world.settle()
+    world.passes(11 * 3600)
+    assert (await world.settle()).state is PaymentState.REVIEW
+    assert len(world.ping.placed) == 2
+
+
+async def test_what_may_have_been_accepted_is_not_ordered_again_by_a_retry(make):
+    for answer in (LOST, PENDING):
+        world = make(answer)
+        await world.carry()
+        assert (await world.carry()).state is PaymentState.UNKNOWN
+        assert len(world.ping.placed) == 1
+
+
 async def test_nothing_is_repeated_while_the_chains_time_is_not_known(make):
     world = make(LOST)
     await world.carry()
@@ -369,7 +387,7 @@ async def test_what_somebody_works_on_is_left_to_them(make):
     world = make(PENDING)
     await world.carry()
     world.passes(3600)
-    async with world.rail._busy.alone("pay-1"):
+    async with asyncio.timeout(2), world.rail._busy.alone("pay-1"):
         await world.rail.settle_due()
     assert world.ping.asked == []
 

@@ -105,3 +105,44 @@ async def test_two_secrets_are_read_and_a_third_is_refused():
     assert Settings.from_environ({name: "old, new"}).ping_secrets == ("old", "new")
     with pytest.raises(SettingsError, match=f"{name}: 3 secrets"):
         Settings.from_environ({name: "a,b,c"})
+
+
+def one_header(*, stamp=None, macs=None, body=BODY):
+    """The form in which one header holds time and signatures."""
+    good = signed(body)
+    stamp = good["x-ping-timestamp"] if stamp is None else stamp
+    macs = [good["x-ping-signature"]] if macs is None else macs
+    return {"x-ping-signature": ",".join([f"t={stamp}", *(f"v1={mac}" for mac in macs)])}
+
+
+async def test_one_header_may_hold_time_and_signatures_and_one_good_one_is_enough(bare):
+    body = json.dumps({"id": "whevt_form"}).encode()
+    good = signed(body)["x-ping-signature"]
+    sent = one_header(macs=["0" * 64, good], body=body)
+    assert (await deliver(bare, body, sent)).status_code == 200
+    assert (await deliver(bare, body, sent)).json()["code"] == "replayed_delivery"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        one_header(macs=[]),
+        one_header(macs=["0" * 64]),
+        one_header(stamp="1"),
+        one_header(stamp="1700000000,t=1700000001"),
+        one_header(macs=["0" * 64] * 4 + [signed()["x-ping-signature"]]),
+        {"x-ping-signature": "v1=" + signed()["x-ping-signature"], "x-ping-timestamp": "1"},
+        {"x-ping-signature": "t=1," + "v1=," * 200 + "v1=" + signed()["x-ping-signature"]},
+        {"x-ping-signature": "="},
+    ],
+)
+async def test_a_header_of_that_form_that_is_not_right_is_refused(bare, headers):
+    answer = await deliver(bare, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_signature")
+
+
+async def test_an_old_time_in_that_form_is_stale_whatever_the_other_header_says(bare):
+    old = signed(age=400)
+    sent = one_header(stamp=old["x-ping-timestamp"], macs=[old["x-ping-signature"]])
+    sent["x-ping-timestamp"] = str(int(time.time()))
+    assert (await deliver(bare, headers=sent)).json()["code"] == "stale_delivery"
