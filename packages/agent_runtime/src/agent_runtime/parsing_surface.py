@@ -55,6 +55,13 @@ def header_pairs(given: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in found)
 
 
+def days(given: str) -> int:
+    """Whole days, from one to a year."""
+    if not re.fullmatch(r"[0-9]{1,3}", given) or not 1 <= int(given) <= 365:
+        raise ValueError("not a number of days; expected 1 to 365")
+    return int(given)
+
+
 def answer_seconds(given: str) -> int:
     """Whole seconds from 1 to 24: the web gives up after 25 (contract §9)."""
     if not re.fullmatch(r"[0-9]{1,2}", given) or not 1 <= int(given) <= 24:

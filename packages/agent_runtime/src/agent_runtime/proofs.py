@@ -62,7 +62,6 @@ class Proofs:
             return OpenProof(row[0], fresh=False, left_seconds=row[1] - now)
         code = PREFIX + secrets.token_hex(4)
         with self._db:
-            self._db.execute("DELETE FROM proofs WHERE expires_at <= ?", (now,))
             self._db.execute(
                 "INSERT OR REPLACE INTO proofs VALUES (?,?,?,?,?,?)",
                 (

@@ -95,6 +95,12 @@ class Settings(FundingSettings, HookSettings, PayoutSettings):
         "20",
         parsing_surface.answer_seconds,
     )
+    replies_days: int = env(
+        "AGENT_REPLIES_DAYS",
+        "how long an `Idempotency-Key` that made no payment keeps its answer, 1 to 365",
+        "7",
+        parsing_surface.days,
+    )
     canary_monitor: bool = env(
         "AGENT_CANARY_MONITOR", "run the canary at the start and ever again", "true", parsing.flag
     )

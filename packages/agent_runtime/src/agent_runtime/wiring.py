@@ -18,6 +18,7 @@ from agent_runtime.funding.desk import FundingDesk
 from agent_runtime.funding.witness import Witness
 from agent_runtime.handover.bonds import Bonds
 from agent_runtime.health import Health
+from agent_runtime.housekeeping import Housekeeper
 from agent_runtime.intents.analyze import Analyst
 from agent_runtime.intents.create import Splitter
 from agent_runtime.intents.pay import Payer
@@ -92,6 +93,7 @@ class Service:
     nudges: Nudges
     payments: PaymentLedger
     telemetry: Telemetry
+    housekeeper: Housekeeper
     signer_key: str
 
     async def aclose(self) -> None:
@@ -158,6 +160,7 @@ def build(settings: Settings) -> Service:
         nudges,
         books.payments,
         telemetry,
+        Housekeeper(db, settings.replies_days),
         key.text if key else "",
     )
 

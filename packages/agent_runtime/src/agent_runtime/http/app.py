@@ -105,6 +105,7 @@ async def _lifetime(service: Service) -> AsyncIterator[None]:
     tasks.append(asyncio.create_task(service.hooks.casts.keep_answering()))
     if service.payer is not None:
         tasks.append(asyncio.create_task(service.nudges.keep_looking(service.payer.revisit)))
+    tasks.append(asyncio.create_task(service.housekeeper.keep_sweeping()))
     tasks.append(asyncio.create_task(service.fundings.keep_looking()))
     if service.settings.canary_monitor:
         every_seconds = service.settings.canary_minutes * 60.0

@@ -14,6 +14,7 @@ from agent_runtime.errors import RailUnknown
 from agent_runtime.wire import Answer
 
 BACK_OFF_SECONDS = 60.0
+KNOWN_MAX = 1_000
 LEAST_SECONDS = 1.0
 MOST_SECONDS = 3_600.0
 """No window of a limit is longer; after that it is worth a try again."""
@@ -59,8 +60,11 @@ class Pauses:
         return limited
 
     def _hold(self, name: str, seconds: float) -> None:
-        held = min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
-        until = time.monotonic() + held
+        held, now = min(max(seconds, LEAST_SECONDS), MOST_SECONDS), time.monotonic()
+        until = now + held
+        if len(self._until) >= KNOWN_MAX:  # nobody takes part in a pause that is over
+            self._until = {one: end for one, end in self._until.items() if end > now}
+            self._strikes = {one: n for one, n in self._strikes.items() if one in self._until}
         self._until[name] = max(until, self._until.get(name, 0.0))
 
 

@@ -9,7 +9,6 @@ from agent_runtime.errors import ApiError
 from agent_runtime.webhooks.neynar import Cast
 
 OPEN_MAX = 1_000
-REMEMBERED_SECONDS = 30 * 86_400
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS casts (
@@ -56,10 +55,6 @@ class CastBook:
         if waiting >= OPEN_MAX:
             raise ApiError(503, "busy", "too many casts are waiting; deliver this one again")
         with self._db:
-            self._db.execute(
-                "DELETE FROM casts WHERE state != 'open' AND received_at < ?",
-                (now - REMEMBERED_SECONDS,),
-            )
             made = self._db.execute(
                 "INSERT OR IGNORE INTO casts (hash, fid, text, state, due_at, received_at)"
                 " VALUES (?,?,?,'open',?,?)",

@@ -1,9 +1,8 @@
-"""Which deliveries were taken already: on disk, so that a restart forgets none."""
+"""Which deliveries were taken already: on disk, for a month (`housekeeping`)."""
 
 import sqlite3
 import time
 
-REMEMBERED_SECONDS = 30 * 86_400
 ID_MAX_CHARS = 200
 
 SCHEMA = """
@@ -28,9 +27,6 @@ class Deliveries:
         """
         now = time.time()
         with self._db:
-            self._db.execute(
-                "DELETE FROM webhook_events WHERE received_at < ?", (now - REMEMBERED_SECONDS,)
-            )
             made = [
                 self._db.execute(
                     "INSERT OR IGNORE INTO webhook_events VALUES (?,?,?)",
