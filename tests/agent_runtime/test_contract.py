@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
@@ -44,6 +45,9 @@ LINES = [
     ("analyze", "contributors", r"Contributors: \d+"),
     ("analyze", "section", r"Top contributors:"),
     ("analyze", "contributor", r"🥇 ada: \d+ commits \([\d.]+%\)"),
+    ("analyze", "second", r"🥈 grace: \d+ commits \([\d.]+%\)"),
+    ("analyze", "third", r"🥉 linus: \d+ commits \([\d.]+%\)"),
+    ("analyze", "fourth", r"• \S+: \d+ commits \([\d.]+%\)"),
     ("analyze", "more", r"\.\.\.and \d+ more"),
     ("analyze", "coverage", r"✅ Verification coverage \(top 20\): \d+/20 verified \(2 bot/sys.*"),
     ("analyze", "invitation", r"Invite link: https://\S+/verify\?repo=near%2Fnear-sdk-rs"),
@@ -60,7 +64,7 @@ LINES = [
     ("create again", "already there", r"✅ Split already exists for github\.com/acme/unverified!"),
     ("create custom", "updated", r"✅ Split updated for github\.com/acme/unverified!"),
     ("create badly", "failure", r"❌ Failed to create split: .*sum to 100"),
-    ("create big", "many missing", r"Need verification: @.*, \+\d+ more"),
+    ("create big", "many missing", r"Need verification: (@[\w-]+, ){5}\+\d+ more"),
     ("pay", "distributed", r"✅ Distributed [\d.]+ USDC to \d+ payout-eligible .* via near!"),
     ("pay", "coverage", r"Coverage: \d+/\d+ contributors eligible\+verified"),
     ("pay", "mode", r"Payment mode: agent_rails_near"),
@@ -225,14 +229,35 @@ async def test_the_canary_is_told_in_its_form(plane_of_module):
     assert set(shown) == {"result", "logFile"}
 
 
-async def test_a_plan_is_told_in_its_form(plane_of_module):
-    """Heading, fenced JSON, and how to answer (contract §5)."""
-    answer = await plane_of_module.process(None, plan="pay 1 USDC to acme/widgets")
-    heading, fence, *_ = answer.json()["response"].split("\n")
-    assert "pay" in heading
-    assert fence == "```json"
-    block = json.loads(answer.json()["response"].split("```json\n")[1].split("\n```")[0])
-    assert set(block) == {
-        "id", "intent", "params", "dependencies", "risks", "outputs", "confidence", "expiresAt",
-    }  # fmt: skip
-    assert re.search(r"`approve plan-[0-9a-f]{10}`.*`cancel`", answer.json()["response"])
+PLANS = {
+    f"create {BIG}": {
+        "intent": "create",
+        "dependencies": ["repo_analysis", "near_connectivity", "worker_registration"],
+        "risks": ["onchain_state_change"],
+        "outputs": ["split_id", "allocation_preview", "verification_coverage"],
+    },
+    f"pay 1 USDC to {BIG}": {
+        "intent": "pay",
+        "dependencies": [
+            "split_exists", "verified_recipients", "payment_policy", "wallet_or_rails_auth",
+        ],
+        "risks": ["onchain_value_transfer", "MISSING_WALLETS"],
+        "outputs": ["tx_hash_or_intent_ref", "coverage_summary", "pending_claims"],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PLANS)
+async def test_a_plan_is_told_in_its_form(answers, plane_of_module, text):
+    """Heading, fenced JSON with the warnings of policy, and how to answer (contract §5)."""
+    answer = (await plane_of_module.process(None, plan=text)).json()
+    heading, fence, *_, last = answer["response"].split("\n")
+    block = json.loads(answer["response"].split("```json\n")[1].split("\n```")[0])
+    assert (PLANS[text]["intent"] in heading, fence) == (True, "```json")
+    assert set(block) == {"id", "params", "confidence", "expiresAt", *PLANS[text]}
+    assert {name: block[name] for name in PLANS[text]} == PLANS[text]
+    left = datetime.fromisoformat(block["expiresAt"]) - datetime.now(UTC)
+    assert 590 < left.total_seconds() <= 600
+    assert last == f"Reply `approve {block['id']}` or `cancel`"
+    assert re.fullmatch("plan-[0-9a-f]{10}", block["id"])
+    assert re.fullmatch("[0-9a-f]{16}", answer["eventId"])

@@ -1,5 +1,7 @@
 """What a text is read as; money above all."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +116,62 @@ def test_every_form_of_pay_is_read(text, amount, token):
 )
 def test_what_is_nearly_a_command_is_not_understood(text):
     assert read(text) == Unclear()
+
+
+# The contract's own writing (contract §4): `[ ]` optional, `|` or; R, X, A and T are filled in.
+FORMS = {
+    "analyze R": Analyze(REPO),
+    "who contribute[s] to R": Analyze(REPO),
+    "who work[s] on R": Analyze(REPO),
+    "show [me ][the ]contributor[s] (for|of) R": Analyze(REPO),
+    "what (about|is) R": Analyze(REPO),
+    "create [a ][split ][for ]R": Create(REPO),
+    "set up [payment[s] ][for ]R": Create(REPO),
+    "make [a ][split ][for ]R": Create(REPO),
+    "create R [with ]40/30/20/10": Create(REPO, (40, 30, 20, 10)),
+    "(pay|send|give) 1.5 near [to ]R": Pay(REPO, "1.5", "NEAR"),
+    "distribute [$]2 [usdc ][to ]R": Pay(REPO, "2", "USDC"),
+    "[show ]pending [claim[s] ][for ]R": Pending(REPO),
+    "[show ]pending [claim[s] ][for ][@]octo-cat": Pending("octo-cat"),
+    "verify contributor[s] (for|of) R": VerifyRepo(REPO),
+    "(verify|link|connect) [my ][github ][@]octo-cat": VerifyLogin("octo-cat"),
+    "reputation [for ][@]octo-cat": Reputation("octo-cat"),
+    "is [@]octo-cat (eligible|trusted|reputable)": Reputation("octo-cat"),
+    "erc8004 [status ][for ][@]octo-cat": Reputation("octo-cat"),
+    "[set ]mode advisor": SetMode("advisor"),
+    "[set ]mode draft": SetMode("draft"),
+    "[set ]mode execute": SetMode("execute"),
+    "[set ]experience guided": SetExperience("guided"),
+    "[set ]experience hands(_off|-off| off)": SetExperience("hands_off"),
+    "approve": Approve(""),
+    "approve plan-0123abcdef": Approve("plan-0123abcdef"),
+    "replay 0123456789abcdef": Replay("0123456789abcdef"),
+}
+_CHOICE = re.compile(r"\[([^][()]*)\]|\(([^][()]*)\)")
+
+
+def spelled(form):
+    """Every text that a form allows."""
+    choice = _CHOICE.search(form)
+    if choice is None:
+        return {form}
+    options = ["", choice[1]] if choice[1] is not None else choice[2].split("|")
+    ways = (form[: choice.start()] + one + form[choice.end() :] for one in options)
+    return set().union(*map(spelled, ways))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_spelling_of_every_form_of_the_contract_is_read(form):
+    """In any case, in front of it the web's mention; with a word behind it, it is none."""
+    for text in spelled(form):
+        for repo in (
+            "near/near-sdk-rs",
+            "github.com/near/near-sdk-rs",
+            "https://github.com/near/near-sdk-rs",
+        ):
+            said = text.replace("R", repo, 1) if "R" in text else text
+            assert read(f"@gitsplits {said}") == FORMS[form], said
+            assert read(f"{said} strict") == Unclear(), said
 
 
 MINOR_FORMS = [

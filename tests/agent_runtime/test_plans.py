@@ -5,13 +5,16 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import pytest_asyncio
 
 from agent_runtime import plans
+from agent_runtime.intents import planner
 from agent_runtime.modes import Caller
+from agent_runtime.near.contract import Row
+from agent_runtime.payments import Plan, Share
 from agent_runtime.plans import PlanState, PlanStore
 
 PAY = "pay 10 USDC to acme/widgets"
@@ -239,3 +242,32 @@ async def test_a_plan_that_nobody_approved_is_forgotten_a_day_after_its_end(stor
         monkeypatch.setattr(plans.time, "time", lambda days=days: now + days * 86_400)
         store.add(ada, "pay", PAY, {})
         assert [one for one in (left, begun, done) if store.find(ada, one.id)] == kept
+
+
+SHOWN = Plan(
+    "github.com/o/r", "split-1-1", "USDC", 6, 10,
+    (Share("ada", "ada.near", 6, 1),), (Share("ken", "", 4, 2),), (),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"split_id": "split-1-2"},
+        {"units": 11},
+        {"paid": (Share("ada", "eve.near", 6, 1),)},
+        {"paid": (Share("ada", "ada.near", 7, 1),)},
+        {"owed": (Share("ken", "", 4, 3),)},
+        {"owed": ()},
+    ],
+)
+async def test_another_split_amount_account_or_person_is_another_payment(other):
+    """What was shown was something else, however much it looks the same."""
+    stored = json.loads(json.dumps(asdict(SHOWN)))
+    assert planner._same(SHOWN, json.loads(json.dumps(stored)))
+    assert not planner._same(replace(SHOWN, **other), stored)
+
+
+async def test_another_share_is_another_split():
+    assert planner._same([Row("ada", 60), Row("ken", 40)], [["ada", "60"], ["ken", "40"]])
+    assert not planner._same([Row("ada", 60), Row("ken", 40)], [["ada", "40"], ["ken", "60"]])

@@ -8,7 +8,7 @@ import pytest
 
 from agent_runtime import wire
 from agent_runtime.errors import RailUnknown
-from agent_runtime.rails.reputation import Kind, Reputations
+from agent_runtime.rails.reputation import Kind, Rating, Reputations
 from agent_runtime.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,6 +76,31 @@ async def test_apis_rate_and_the_registry_knows_agents_only():
     assert (human.score, human.tier, human.registry) == (91, "gold", "not registered")
     assert (agent.score, agent.tier, agent.registry) == (85, "gold", "registered")
     assert agent.sources == ("reputation api", "erc8004")
+
+
+@pytest.mark.parametrize(
+    ("score", "tier"),
+    [(100, "gold"), (80, "gold"), (79, "silver"), (55, "silver"), (54, "bronze"), (0, "bronze")],
+)
+async def test_a_score_has_its_tier(score, tier):
+    assert Rating(Kind.HUMAN, score, "", ()).tier == tier
+
+
+async def test_a_program_has_sixty_and_nobody_more_than_a_hundred():
+    """With the registry's bonus, too (contract §7)."""
+    found = {
+        "/lookup?subject=my-agent": (200, {"registered": False}),
+        "/profile?subject=known": (200, {"score": 90}),
+        "/lookup?subject=known": (200, {"registered": True}),
+    }
+    async with api(found) as url:
+        client = wire.new_client()
+        registry = Settings.from_environ({"ERC8004_REGISTRY_API": url})
+        both = Settings.from_environ({"ERC8004_REGISTRY_API": url, "REPUTATION_API_BASE": url})
+        plain = await Reputations(client, registry).rate("my-agent", Kind.AGENT)
+        known = await Reputations(client, both).rate("known", Kind.AGENT)
+        await client.aclose()
+    assert (plain.score, plain.registry, known.score) == (60, "not registered", 100)
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,13 @@ async def test_the_web_route_wraps_the_answer_and_names_the_plane_truly(world):
         "text": "@gitsplits analyze o/r", "author": "web-1", "type": "web", "evmAddress": "0x1",
     }  # fmt: skip
     assert seen.header("x-request-id") == [request_id]
+    world.phala.answer = whole(
+        b'{"response": "R", "eventId": "e1", "paymentId": 7, "final": false}'
+    )
+    await client.send(request("POST", "/api/agent", json.dumps(body).encode()))
+    answer = (await client.answer()).json()
+    assert (answer["response"], answer["eventId"], answer["final"]) == ("R", "e1", False)
+    assert "paymentId" not in answer, "what has another form than agreed does not go on"
 
 
 async def test_the_web_route_moves_no_money_however_it_is_worded(world):

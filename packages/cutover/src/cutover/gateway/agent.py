@@ -42,7 +42,12 @@ _STARTS_PAY: Final = re.compile(r"\s*(?:@\S+\s+)?pay\b", re.IGNORECASE)
 
 
 class _Answer(msgspec.Struct):
+    """What of a plane's answer goes on; only `response` is every plane's."""
+
     response: str
+    eventId: object = None  # noqa: N815 (the wire's name)
+    paymentId: object = None  # noqa: N815 (the wire's name)
+    final: object = None
 
 
 class _Error(msgspec.Struct):
@@ -56,14 +61,14 @@ class AgentExchange(IntentExchange):
         """The plane's answer in the web client's frame; an error keeps its status."""
         headers = self.signature() + close
         if answer.status != 200:
-            said = _error_of(body) or f"{self._pool.name} answered {answer.status}"
-            return error_answer(answer.status, said, "plane_error", headers)
+            fault = _error_of(body) or f"{self._pool.name} answered {answer.status}"
+            return error_answer(answer.status, fault, "plane_error", headers)
         try:
-            text = msgspec.json.decode(body, type=_Answer).response
+            said = msgspec.json.decode(body, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            said = f"{self._pool.name} gave an answer that cannot be read; its effect is unknown"
-            return error_answer(502, said, "outcome_unknown", headers)
-        return json_answer(200, encode(self._frame(text)), headers)
+            fault = f"{self._pool.name} gave an answer that cannot be read; its effect is unknown"
+            return error_answer(502, fault, "outcome_unknown", headers)
+        return json_answer(200, encode(self._frame(said)), headers)
 
     def apology(self, outcome: Outcome, detail: str, close: bytes) -> bytes:
         """As on `/process`, but a plane that cannot be reached is 503 here."""
@@ -73,10 +78,12 @@ class AgentExchange(IntentExchange):
         paused = PAUSED if outcome is Outcome.REFUSED else b""
         return error_answer(status, text, code, self.signature() + paused + close)
 
-    def _frame(self, text: str) -> dict[str, object]:
+    def _frame(self, said: _Answer) -> dict[str, object]:
+        more = {"eventId": said.eventId, "paymentId": said.paymentId, "final": said.final}
         return {
             "success": True,
-            "response": text,
+            "response": said.response,
+            **{name: value for name, value in more.items() if isinstance(value, str | bool)},
             "execution": {
                 "plane": self._pool.name,
                 "upstream": self._pool.url,
