@@ -3,10 +3,11 @@
     python3 deploy/render.py hetzner --agent IMAGE --caddy IMAGE --domain HOST -o DIR
     python3 deploy/render.py phala --agent IMAGE -o DIR
 
-`hetzner` writes compose.yaml and Caddyfile; `phala` writes docker-compose.yaml and the
-app-compose.json, and prints the compose hash that the plane will prove. Nothing is read but this
-folder, and nobody is asked. An IMAGE is NAME@sha256:… in full. Exit code 0 when all is written, 2
-for what cannot be used, with nothing written.
+Either takes `--settings FILE`, a filled copy of settings.env.example. `hetzner` writes compose.yaml
+and Caddyfile; `phala` writes docker-compose.yaml and the app-compose.json, and prints the compose
+hash that the plane will prove. Nothing else is read than this folder, and nobody is asked. An IMAGE
+is NAME@sha256:… in full. Exit code 0 when all is written, 2 for what cannot be used, with nothing
+written.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from typing import Final
 HERE: Final = Path(__file__).parent
 PINNED: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]*@(sha256:[0-9a-f]{64})")
 HOST: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+LINE: Final = re.compile(r"([A-Z][A-Z0-9_]*)=([A-Za-z0-9 ._:/,=+-]{0,400})")
+"""A setting: nothing that YAML or a compose file could read as anything else."""
 TLS_NAMES: Final = "AGENT_TLS_NAMES"
 """The names of the attested certificate: known only when the deployment has its address."""
 
@@ -46,10 +49,42 @@ def domain(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text!r} is no DNS name in small letters")
 
 
-def secret_names() -> list[str]:
-    """The variables that come from outside, as the example lists them."""
-    text = (HERE / "agent.env.example").read_text("utf-8")
+def listed(example: str) -> list[str]:
+    """The variables that an example of this folder lists."""
+    text = (HERE / example).read_text("utf-8")
     return re.findall(r"^([A-Z][A-Z0-9_]*)=$", text, re.MULTILINE)
+
+
+def secret_names() -> list[str]:
+    """The variables that come from outside."""
+    return listed("agent.env.example")
+
+
+def settings(path: str) -> list[str]:
+    """The settings of a file that have a value, as NAME=VALUE in the example's order.
+
+    Raises:
+        argparse.ArgumentTypeError: it cannot be read, or has a line that is no setting; a value is
+            not repeated, it could be a secret at the wrong place.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        read = LINE.fullmatch(line.rstrip())
+        if read is None:
+            said = f"{path}:{number}: expected NAME=VALUE in plain letters"
+            raise argparse.ArgumentTypeError(said)
+        if read[1] in found or read[1] not in listed("settings.env.example"):
+            said = "twice" if read[1] in found else "none of settings.env.example"
+            raise argparse.ArgumentTypeError(f"{path}:{number}: {read[1]} is {said}")
+        found[read[1]] = read[2]
+    order = listed("settings.env.example")
+    return [f"{name}={found[name]}" for name in order if found.get(name)]
 
 
 def filled(template: Path, values: dict[str, str]) -> str:
@@ -66,9 +101,16 @@ def filled(template: Path, values: dict[str, str]) -> str:
     return text
 
 
-def hetzner(agent: str, caddy: str, host: str) -> dict[str, str]:
+def entries(told: list[str]) -> str:
+    """Lines of a compose file's list of variables."""
+    lines = [f'      - "{one}"' for one in told]
+    return "\n".join(lines or ["      # no settings: the runtime's defaults"])
+
+
+def hetzner(agent: str, caddy: str, host: str, told: list[str]) -> dict[str, str]:
     """The files of the fallback plane by name."""
     values = {
+        "SETTINGS": entries(told),
         "AGENT_IMAGE": agent,
         "AGENT_DIGEST": agent.rpartition("@")[2],
         "CADDY_IMAGE": caddy,
@@ -81,10 +123,11 @@ def hetzner(agent: str, caddy: str, host: str) -> dict[str, str]:
     }
 
 
-def phala(agent: str) -> dict[str, str]:
+def phala(agent: str, told: list[str]) -> dict[str, str]:
     """The files of the attested plane by name."""
     names = [*secret_names(), TLS_NAMES]
     values = {
+        "SETTINGS": entries(told),
         "AGENT_IMAGE": agent,
         "AGENT_DIGEST": agent.rpartition("@")[2],
         "SECRETS": "\n".join(f"      - {name}" for name in names),
@@ -121,14 +164,17 @@ def main() -> int:
         one = planes.add_parser(name)
         one.add_argument("--agent", type=pinned, required=True, help="the runtime's image")
         one.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+        one.add_argument(
+            "--settings", type=settings, default=[], help="filled settings.env.example"
+        )
         if name == "hetzner":
             one.add_argument("--caddy", type=pinned, required=True, help="Caddy's image")
             one.add_argument("--domain", type=domain, required=True, help="name of the plane")
     given = parser.parse_args()
     files = (
-        phala(given.agent)
+        phala(given.agent, given.settings)
         if given.plane == "phala"
-        else hetzner(given.agent, given.caddy, given.domain)
+        else hetzner(given.agent, given.caddy, given.domain, given.settings)
     )
     given.output.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():

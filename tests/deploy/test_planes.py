@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import tomllib
 from collections import defaultdict
 from dataclasses import fields
 
@@ -12,10 +13,11 @@ from agent_runtime.settings import Settings
 from agent_runtime.variables import variable_of
 from cutover.attestation.compose import ComposePolicy, judge_compose, services
 from cutover.attestation.verdict import Outcome
+from cutover.conductor.preconditions.changes import LOADERS, MAY_MOUNT, changed_by_service
 from cutover.conductor.preconditions.image import digest_of
 from cutover.deployed import plane_access
 from cutover.settings import load_settings
-from deploy.deployment import AGENT, CADDY, DEPLOY, plain, render, variables
+from deploy.deployment import AGENT, CADDY, DEPLOY, ROOT, plain, render, variables
 from sandbox.credentials import Credentials
 
 VARIABLES = {variable_of(item).name: variable_of(item) for item in fields(Settings)}
@@ -51,6 +53,8 @@ def composed(planes):
         ("hetzner", "--agent", AGENT, "--caddy", "caddy:2", "--domain", "a.example"),
         ("hetzner", "--agent", AGENT, "--caddy", CADDY, "--domain", "a.example {"),
         ("hetzner", "--agent", AGENT, "--caddy", CADDY),
+        ("phala", "--agent", AGENT, "--settings", "none.env"),
+        ("phala", "--agent", AGENT, "--settings", DEPLOY / "agent.env.example"),
     ],
 )
 def test_what_is_not_pinned_or_no_name_is_refused(words, tmp_path):
@@ -58,6 +62,51 @@ def test_what_is_not_pinned_or_no_name_is_refused(words, tmp_path):
     said = render(*words, "-o", tmp_path / "out")
     assert said.returncode == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("NEAR_PRIVATE_KEY=ed25519:PLANTED", "s.env:2: NEAR_PRIVATE_KEY is none of"),
+        ("AGENT_ALLOWED_TOKENS=${PLANTED}", "s.env:2: expected NAME=VALUE"),
+        ('AGENT_ALLOWED_TOKENS="PLANTED"', "s.env:2: expected NAME=VALUE"),
+        ("PLANTED", "s.env:2: expected NAME=VALUE"),
+        ("AGENT_STRICT_PAY=true\nAGENT_STRICT_PAY=true", "s.env:3: AGENT_STRICT_PAY is twice"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_by_line_and_not_repeated(tmp_path, line, said):
+    """A secret at the wrong place would end in a file that is measured and shown."""
+    (tmp_path / "s.env").write_text(f"# mine\n{line}\n")
+    words = ("phala", "--agent", AGENT, "--settings", tmp_path / "s.env")
+    answer = render(*words, "-o", tmp_path / "out")
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert "PLANTED" not in answer.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_are_in_both_planes_files_and_the_runtime_reads_them(tmp_path):
+    """The same file for both: measured on the attested plane, and equal by parity."""
+    text = (DEPLOY / "settings.env.example").read_text("utf-8")
+    names = re.findall(r"^([A-Z0-9_]+)=$", text, re.MULTILINE)
+    assert not {VARIABLES[name].secret or VARIABLES[name].own for name in names} & {True}
+    assert not set(names) & set(SECRETS)
+    assert {"AGENT_ALLOWED_TOKENS", "AGENT_MAX_PAYOUT_AMOUNT", "TEST_CANARY_REPOS"} <= set(names)
+    filled = text.replace("AGENT_MAX_PAYOUT_AMOUNT=", "AGENT_MAX_PAYOUT_AMOUNT=12.5")
+    filled = filled.replace("AGENT_TOKEN_LIMITS=", "AGENT_TOKEN_LIMITS=NEAR=5/50, USDC=10/100")
+    (tmp_path / "s.env").write_text(filled)
+    for words in (HETZNER, ("phala", "--agent", AGENT)):
+        said = render(*words, "--settings", tmp_path / "s.env", "-o", tmp_path / words[0])
+        assert said.returncode == 0, said.stderr
+    files = [tmp_path / "hetzner/compose.yaml", tmp_path / "phala/docker-compose.yaml"]
+    for path in files:
+        told = variables(plain(path)["agent"])
+        assert told["AGENT_MAX_PAYOUT_AMOUNT"] == "12.5"
+        assert told["AGENT_TOKEN_LIMITS"] == "NEAR=5/50, USDC=10/100"
+        assert "AGENT_ALLOWED_TOKENS" not in told
+    measured = json.loads((tmp_path / "phala/app-compose.json").read_bytes())
+    assert "AGENT_MAX_PAYOUT_AMOUNT=12.5" in measured["docker_compose_file"]
+    assert "AGENT_MAX_PAYOUT_AMOUNT" not in measured["allowed_envs"]
 
 
 def test_every_image_is_pinned_and_both_planes_run_one(composed):
@@ -129,6 +178,41 @@ def test_our_own_policy_accepts_the_attested_file(planes):
     assert hashlib.sha256(raw).hexdigest() in (planes / "phala.said").read_text()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (AGENT, "images.example/agent:2.0", "unpinned_image"),
+        (AGENT, "${AGENT_IMAGE}", "unpinned_image"),
+        ("    read_only: true", "    build: .", "code_from_elsewhere"),
+        ("\nvolumes:", "  other:\n    image: " + AGENT + "\n\nvolumes:", "unexpected_service"),
+    ],
+)
+def test_our_own_policy_names_what_would_spoil_it(planes, old, new, code):
+    """A tag, a variable for an image, code from elsewhere, a second service."""
+    whole = json.loads((planes / "phala/app-compose.json").read_bytes())
+    text = whole["docker_compose_file"]
+    assert text.count(old) == 1
+    raw = json.dumps({**whole, "docker_compose_file": text.replace(old, new)}).encode()
+    policy = ComposePolicy(frozenset({"agent"}), frozenset(whole["allowed_envs"]), frozenset())
+    assert code in [reason.code for reason in judge_compose(raw, policy)]
+
+
+def test_neither_file_changes_what_its_image_runs(composed):
+    """By the rules that a preflight judges an engine's record and a compose file by."""
+    for found in composed.values():
+        assert changed_by_service(found["agent"], MAY_MOUNT) == []
+    names = variables(composed["phala"]["agent"])
+    assert not set(LOADERS) & set(names)
+
+
+def test_the_page_lists_the_names_that_the_policy_may_allow(planes):
+    """Exactly those of the rendered file."""
+    page = (ROOT / "docs/operating/phala.md").read_text("utf-8")
+    block = re.search(r"<!-- allowed envs -->\n\s*```toml\n(.*?)```", page, re.DOTALL)[1]
+    raw = json.loads((planes / "phala/app-compose.json").read_bytes())
+    assert tomllib.loads(block)["allowed_envs"] == sorted(raw["allowed_envs"])
+
+
 def test_the_attested_file_is_the_compose_file_with_the_socket(planes, composed):
     """Nothing is lost on the way, and the guest agent is reached where the runtime looks."""
     raw = (planes / "phala/app-compose.json").read_bytes()
@@ -151,14 +235,3 @@ def test_the_conductor_reads_the_fallback_s_record(planes, tmp_path):
     )
     access = plane_access(load_settings(config))["hetzner"]
     assert (access.image, access.record) == (AGENT, "compose.yaml, service agent")
-
-
-def test_caddy_serves_the_runtime_s_port_and_nothing_else(planes):
-    """Braces close, one site, one upstream, no administration."""
-    text = (planes / "hetzner/Caddyfile").read_text()
-    assert text.count("{") == text.count("}")
-    assert re.findall(r"^(\{\$?\w*\}?)", text, re.MULTILINE)[1:] == ["{$AGENT_DOMAIN}"]
-    assert re.findall(r"reverse_proxy (\S+)", text) == ["agent:3000"]
-    assert "admin off" in text
-    port = re.search(r"PORT=(\d+)", (DEPLOY / "Dockerfile").read_text())
-    assert port[1] == "3000"
