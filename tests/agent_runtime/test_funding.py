@@ -123,6 +123,15 @@ async def test_a_key_is_one_request_and_a_request_without_one_is_new_each_time(p
     assert (gone.status_code, gone.json()["code"]) == (404, "no_such_funding")
 
 
+async def test_so_many_may_be_unsettled_and_a_repetition_is_no_new_one(plane, key, monkeypatch):
+    asked = await ask(plane, key)
+    monkeypatch.setattr(desk_module, "UNSETTLED_MAX", 0)
+    sent = {"amount": "1", "token": "USDC"}
+    refused = await plane.client.post("/fundings", json=sent, headers=KEY)
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_fundings")
+    assert (await ask(plane, key))["id"] == asked["id"]
+
+
 @pytest.mark.parametrize(
     ("order", "variant", "said"),
     [
