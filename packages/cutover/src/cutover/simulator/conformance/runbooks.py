@@ -51,9 +51,17 @@ def runbook_text(directory: Path, name: str, changes: Mapping[str, object]) -> s
     Raises:
         ScenarioError: there is no such runbook, or no such value in it.
     """
+    text = _variant(directory, name)
+    for dotted, value in changes.items():
+        text = changed(text, dotted, value)
+    return text
+
+
+@functools.cache
+def _variant(directory: Path, name: str) -> str:
     base, shorter = VARIANTS.get(name, (name, {}))
     text = _read(directory, base)
-    for dotted, value in {**shorter, **changes}.items():
+    for dotted, value in shorter.items():
         text = changed(text, dotted, value)
     return text
 

@@ -67,7 +67,8 @@ class World(Core):
 
     def twin(self) -> Self:
         """This world once more, at the runbook's own cadence from here on; they share nothing."""
-        kept = {id(self.runbook): self.runbook, id(self.run): self.run}
+        kept: dict[int, object] = {id(self.runbook): self.runbook, id(self.run): self.run}
+        kept[id(self._rested)] = self._rested
         twin = copy.deepcopy(self, {**kept, id(self.entries): list(self.entries)})
         twin.slow_down()
         return twin
