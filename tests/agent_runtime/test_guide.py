@@ -39,10 +39,8 @@ async def test_a_split_is_shown_by_its_repository_and_by_its_id(plane, rails):
     for form in ("show split", "info for"):
         assert await plane.say(f"{form} {split_id}") == text
     assert await plane.say("show split split-1-1") == "No split has the id split-1-1"
-    assert (
-        await plane.say("show splits for acme/no-app")
-        == "No split found for github.com/acme/no-app"
-    )
+    missed = await plane.say("show splits for Acme/widgets")
+    assert missed.startswith("No split found for github.com/Acme/widgets\nSplits are kept under")
     rails.fault({"service": "near", "kind": "reset"})
     assert (await plane.say("show splits for acme/widgets")).startswith(
         "❌ Splits are not available"

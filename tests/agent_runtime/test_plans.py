@@ -163,7 +163,10 @@ async def test_what_has_changed_since_is_not_paid(careful, rails, moved):
 async def test_a_refused_payment_makes_no_plan(careful):
     for text, answer in (
         ("pay 251 USDC to acme/widgets", "🛑 Policy blocked pay: amount 251"),
-        ("pay 1 USDC to acme/empty", "No split found for"),
+        (
+            "pay 1 USDC to acme/Widgets",
+            "No split found for github.com/acme/Widgets\nSplits are kept",
+        ),
     ):
         assert (await careful.say(text)).startswith(answer)
     assert (await careful.say("approve")).startswith("No pending plan")
@@ -178,6 +181,14 @@ async def test_a_payment_that_did_not_move_anything_is_made_again_under_its_plan
     )
     assert (await careful.say(f"approve {plan}")).startswith("❌ Payment failed: ")
     rails.heal()
+    db = careful.service.db
+    ((ends,),) = db.execute("SELECT expires_at FROM plans WHERE id=?", (plan,)).fetchall()
+    for until, mode in ((0, "execute"), (ends, "advisor")):
+        db.execute("UPDATE plans SET expires_at=? WHERE id=?", (until, plan))
+        await careful.say(f"mode {mode}")
+        assert (await careful.say(f"approve {plan}")).startswith("❌ Payment failed: ")
+    await careful.say("mode execute")
+    assert moved() == 0, "neither an advisor nor a plan that has ended pays"
     text = await careful.say(f"approve {plan}")
     assert text.startswith("✅ Distributed 10 USDC"), text
     assert await careful.say(f"approve {plan}") == text

@@ -116,4 +116,4 @@ class Modes:
             f"SELECT {column} FROM modes WHERE channel=? AND author=?",  # noqa: S608 - one of two constants
             (caller.channel, caller.author),
         ).fetchone()
-        return None if row is None or caller.shared else row[0]
+        return None if row is None else row[0]

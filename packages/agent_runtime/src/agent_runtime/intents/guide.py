@@ -3,6 +3,7 @@
 from agent_runtime.allocation import percent_text
 from agent_runtime.errors import RailError
 from agent_runtime.grammar import ShowSplit, ShowSplits
+from agent_runtime.intents import words
 from agent_runtime.near.contract import Split, SplitContract
 from agent_runtime.requests import Reply
 
@@ -32,7 +33,7 @@ async def show_splits(asked: ShowSplits, contract: SplitContract | None) -> Repl
     except RailError as error:
         return Reply(f"❌ Splits are not available: {error}", "help")
     if split is None:
-        return Reply(f"No split found for {asked.repo.url}", "help")
+        return Reply(f"No split found for {asked.repo.url}\n{words.NO_SPLIT}", "help")
     return Reply("\n".join(_lines(asked.repo.url, split)), "help")
 
 

@@ -7,13 +7,14 @@ Rules
 - Only who asked may approve. Where many share a name, only the plan's id leads to it.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from agent_runtime import amounts
 from agent_runtime.allocation import percent_text
 from agent_runtime.events import EventLog
 from agent_runtime.grammar import Approve, Create, Pay, read
+from agent_runtime.intents import words
 from agent_runtime.intents.create import Splitter
 from agent_runtime.intents.pay import Payer
 from agent_runtime.intents.paylegs import NOTHING_MOVED
@@ -149,7 +150,10 @@ class Planner:
 
     async def _proposal(self, asked: Create | Pay) -> Plan | list[Row] | Reply:
         if isinstance(asked, Pay):
-            return await self._payer.propose(asked)
+            found = await self._payer.propose(asked)
+            if isinstance(found, Reply) and found.text.startswith("No split found"):
+                return replace(found, text=f"{found.text}\n{words.NO_SPLIT}")
+            return found
         return await self._splitter.propose(asked)
 
 

@@ -23,4 +23,9 @@ I answer whole commands, one at a time:
 - approve [plan-id], cancel: carry out or drop the plan that waits
 - replay event-id: ask again; a payment is shown, never made again"""
 
+NO_SPLIT = (
+    "Splits are kept under GitHub's own spelling of a repository, capitals included; if there is"
+    " none yet: create split for owner/repo"
+)
+
 NOT_PLANNED = "Only `create` and `pay` are planned; send anything else as `text`"
