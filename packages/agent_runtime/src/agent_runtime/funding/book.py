@@ -127,6 +127,12 @@ class FundingBook:
         self._write(funding, state, detail, item_id, funding.told_at)
         return self._again(funding)
 
+    def postpone(self, funding_id: str) -> None:
+        """Look at it later, however it stands by now."""
+        found = self.get(funding_id)
+        if found is not None:
+            self.change(found, found.state, found.detail)
+
     def settle(self, funding: Funding, verdict: Verdict, *, told: bool) -> Funding:
         """Record a verdict; `told` if HOT says that it is settled.
 
@@ -192,7 +198,7 @@ class FundingBook:
             self._db.execute(
                 "UPDATE fundings SET state=?, detail=?, item_id=?, told_at=?, tx_hash=?,"
                 " evidence=?, updated_at=?, looked_at=?, looks=?, due_at=?"
-                " WHERE id=? AND state<>'arrived'",
+                " WHERE id=? AND state<>'arrived' AND (state='asked' OR ?<>'asked')",
                 (
                     state,
                     detail,
@@ -205,6 +211,7 @@ class FundingBook:
                     looks,
                     _due_at(state, looks, now, funding.created_at),
                     funding.id,
+                    state,  # what was ordered is never taken for what was not
                 ),
             )
 

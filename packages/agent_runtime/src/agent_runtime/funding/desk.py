@@ -124,7 +124,7 @@ class FundingDesk:
                 useful = await self.look(found.id)
             except Exception:  # noqa: BLE001 - logged; one that breaks must not be first for ever
                 logger().exception("funding_look_broke", funding=found.id)
-                self._book.change(found, found.state, found.detail)
+                self._book.postpone(found.id)
                 useful = True
             if not useful:
                 break
@@ -142,7 +142,7 @@ class FundingDesk:
                 deposits = await self._hot.deposits(found.id)
             except RailError as error:
                 logger().warning("funding_not_looked_up", funding=found.id, said=error.said)
-                self._book.change(found, found.state, found.detail)
+                self._book.postpone(found.id)
                 return not isinstance(error, RailUnknown)
             await self._judge(found, deposits)
             return True
