@@ -100,6 +100,12 @@ async def test_a_wrong_or_missing_key_opens_nothing(bare, key):
         (b"[]", "invalid_request"),
         (b"{}", "invalid_request"),
         (b'{"text": 7}', "invalid_request"),
+        (b'{"text": "help", "text": "pay 1 USDC to a/b"}', "invalid_request"),
+        (b'{"text": "help", "x": {"a": 1, "\\u0061": 2}}', "invalid_request"),
+        (b'{"text": "help", "x": NaN}', "invalid_json"),
+        (b'{"text": "help", "x": -Infinity}', "invalid_json"),
+        (b'{"text": "help", "x": ' + b"9" * 5_000 + b"}", "invalid_json"),
+        (b'\xef\xbb\xbf{"text": "help"}', "invalid_json"),
         (b'{"text": "  "}', "invalid_request"),
         (b'{"text": "help", "author": {}}', "invalid_request"),
         (b'{"text": "\\ud800"}', "invalid_request"),
@@ -108,6 +114,44 @@ async def test_a_wrong_or_missing_key_opens_nothing(bare, key):
 async def test_a_bad_body_is_a_clear_400(bare, content, code):
     answer = await bare.client.post("/process", content=content, headers=KEY)
     assert is_error(answer, 400, code)
+
+
+@pytest.mark.parametrize("name", ["idempotency-key", "x-agent-api-key"])
+async def test_a_header_that_decides_something_may_be_there_once(bare, name):
+    """Whoever stands before us may read the other one."""
+    twice = [*KEY.items(), (name, "test-key"), (name, "k2")]
+    answer = await bare.client.post("/process", json={"text": "help"}, headers=twice)
+    assert is_error(answer, 400, "repeated_header")
+
+
+@pytest.mark.parametrize("key", ["\xe9", "a\tb", "k" * 201])
+async def test_a_key_is_printable_ascii_and_not_long(bare, key):
+    headers = {**KEY, "idempotency-key": key.encode("latin-1")}
+    answer = await bare.client.post("/process", json={"text": "help"}, headers=headers)
+    assert is_error(answer, 400, "invalid_request")
+
+
+async def test_a_store_that_takes_no_write_is_neither_ready_nor_an_internal_error(bare):
+    """As with a full disk: what is not known is said to be not known."""
+    health, db = bare.service.health, bare.service.db
+    db.execute("PRAGMA query_only=ON")
+    try:
+        health.pulse._at = float("-inf")
+        ready = await bare.client.get("/ready")
+        assert (
+            "the store cannot be written: attempt to write a readonly database"
+            in (ready.json()["reasons"])
+        )
+        assert ready.status_code == 503
+        with capture_logs() as logged:
+            answer = await bare.process("help", key="k-store")
+        assert is_error(answer, 503, "store_unavailable")
+        assert "readonly" not in answer.text
+        assert [line["event"] for line in logged] == ["store_broke"]
+    finally:
+        db.execute("PRAGMA query_only=OFF")
+        health.pulse._at = float("-inf")
+    assert (await bare.process("help", key="k-store")).status_code == 200
 
 
 async def test_a_body_over_64_kib_is_refused_with_and_without_a_length(bare):

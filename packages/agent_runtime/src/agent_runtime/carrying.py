@@ -22,7 +22,8 @@ from agent_runtime.receipts.desk import Desk
 from agent_runtime.requests import Reply, key_reused
 from agent_runtime.underway import UnderWay
 
-RUNNING_MAX = 1_000
+RUNNING_MAX = 500
+"""Less than there may be connections: how we are can be asked while much is being done."""
 LAST_CALL_SECONDS = 7.0
 END_SECONDS = 8.5
 """Both from the stop on, which may take ten seconds in all (contract §1)."""

@@ -5,6 +5,7 @@ well, and for two canary intervals after; before the first one it is not, and th
 ready: it has not been seen to work.
 """
 
+import sqlite3
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -122,7 +123,10 @@ class Health:
         fault, now = self.pulse.fault(), time.time()
         if fault:
             return [f"the store cannot be written: {fault}"]
-        old = sum(now - one.created_at > UNRESOLVED_SECONDS for one in self.payments.open())
+        try:
+            old = sum(now - one.created_at > UNRESOLVED_SECONDS for one in self.payments.open())
+        except sqlite3.Error as error:
+            return [f"the store cannot be read: {error}"]
         minutes = UNRESOLVED_SECONDS / 60
         return [f"{old} payments are unresolved for over {minutes:g} minutes"] if old else []
 

@@ -18,6 +18,7 @@ import uvicorn
 from agent_runtime.attestation.attestor import Attestor
 from agent_runtime.errors import SettingsError, StartError
 from agent_runtime.http.app import make_app
+from agent_runtime.http.doorman import Doorman
 from agent_runtime.log import configure, logger
 from agent_runtime.settings import Settings
 from agent_runtime.wiring import Service, build
@@ -42,9 +43,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=STOP_SECONDS - 2,  # the work needs a little longer
-                limit_concurrency=1_000,
                 loop="uvloop",
-                http="httptools",
+                http=Doorman,
                 ws="none",
             )
         )

@@ -27,14 +27,26 @@ def require_key(request: HTTPConnection, key: str) -> None:
     """Refuse a caller without the server's key; no key configured means an open door.
 
     Raises:
-        ApiError: 401.
+        ApiError: 401; 400 if there are two keys.
     """
     if not key:
         return
-    given = request.headers.get("x-agent-api-key", "")
+    given = only_header(request, "x-agent-api-key")
     pairs = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, key))
     if not hmac.compare_digest(*pairs):
         raise ApiError(401, "unauthorized", "Unauthorized")
+
+
+def only_header(request: HTTPConnection, name: str) -> str:
+    """What a header says; empty without one.
+
+    Raises:
+        ApiError: 400, it is there twice: who reads the other one would see another request.
+    """
+    given = request.headers.getlist(name)
+    if len(given) > 1:
+        raise ApiError(400, "repeated_header", f"{name} is there {len(given)} times; send it once")
+    return given[0] if given else ""
 
 
 async def read_body(request: Request, most: int = BODY_MAX_BYTES) -> bytes:
@@ -120,12 +132,25 @@ def _caller(found: models.Text) -> Caller:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
+        text = body.decode()  # UTF-8 alone: what others take for no JSON is none
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "invalid_json", "the body is not valid JSON") from error
     if not isinstance(found, dict):
         raise ApiError(400, "invalid_request", "the body is no JSON object")
     return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers disagree about which of two members of one name counts; here neither does."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ApiError(400, "invalid_request", "the body names a member twice; send each once")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _too_large(most: int) -> ApiError:

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import sqlite3
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -89,11 +90,23 @@ class Envelope:
         except ApiError as error:
             refusal = error_answer(error.status, error.code, error.text)
             await refusal(scope, receive, answer.send)
+        except sqlite3.OperationalError as error:
+            await self._refuse_without_store(error, scope, receive, answer)
         except Exception:  # the outermost door: logged whole, told to the caller as a bare 500
             logger().exception("request_broke", path=scope["path"])
             if answer.status:
                 raise  # half an answer is out; only closing the connection is honest
             await error_answer(500, "internal_error", "internal error")(scope, receive, answer.send)
+
+    async def _refuse_without_store(
+        self, error: sqlite3.Error, scope: Scope, receive: Receive, answer: "_Answer"
+    ) -> None:
+        """The disk is full, or the file cannot be written: nobody can tell how far we came."""
+        logger().exception("store_broke", path=scope["path"])
+        if answer.status:
+            raise error  # half an answer is out
+        text = "the store does not work, and what became of this request is not known; see /ready"
+        await error_answer(503, "store_unavailable", text)(scope, receive, answer.send)
 
     def _dress(self, headers: Headers, request_id: str) -> dict[str, str]:
         dress = {"x-plane": self._plane, "x-request-id": request_id}

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from agent_runtime.errors import ApiError
 from agent_runtime.funding.document import document
 from agent_runtime.http import funding_models, models
-from agent_runtime.http.body import read_body, read_model
+from agent_runtime.http.body import only_header, read_body, read_model
 from agent_runtime.http.door import BODY, faults, needs_key, parameter
 from agent_runtime.http.envelope import error_answer
 from agent_runtime.requests import KEY_MAX_CHARS
@@ -120,7 +120,7 @@ def _key_of(request: Request) -> str:
     Raises:
         ApiError: 400.
     """
-    key = request.headers.get("idempotency-key", "")
+    key = only_header(request, "idempotency-key")
     if not (key.isascii() and key.isprintable()) or len(key) > KEY_MAX_CHARS:
         text = f"Idempotency-Key is at most {KEY_MAX_CHARS} ASCII characters"
         raise ApiError(400, "invalid_request", text)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from agent_runtime.http import models
-from agent_runtime.http.body import read_asked, read_body
+from agent_runtime.http.body import only_header, read_asked, read_body
 from agent_runtime.http.door import BODY, faults, json_body, needs_key, parameter
 from agent_runtime.requests import KEY_MAX_CHARS
 from agent_runtime.wiring import Service
@@ -34,7 +34,7 @@ def routes(service: Service) -> APIRouter:
         """
         settings, begun = service.settings, asyncio.get_running_loop().time()
         body = await read_body(request)
-        asked = read_asked(body, request.headers.get("idempotency-key", ""))
+        asked = read_asked(body, only_header(request, "idempotency-key"))
         taken = asyncio.get_running_loop().time() - begun  # by the body
         reply = await service.carrier.answer(asked, settings.answer_seconds - taken)
         service.telemetry.intent(reply)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from agent_runtime.http import models
-from agent_runtime.http.body import read_body
+from agent_runtime.http.body import only_header, read_body
 from agent_runtime.http.door import BODY, faults
 from agent_runtime.webhooks.ping import Delivery
 from agent_runtime.wiring import Service
@@ -42,8 +42,8 @@ def routes(service: Service) -> APIRouter:
     async def pingpay(request: Request) -> JSONResponse:
         """Take a delivery of Ping: authentic, fresh and new."""
         delivery = Delivery(
-            request.headers.get("x-ping-signature", ""),
-            request.headers.get("x-ping-timestamp", ""),
+            only_header(request, "x-ping-signature"),
+            only_header(request, "x-ping-timestamp"),
             await read_body(request),
         )
         service.hooks.ping.take(delivery)
@@ -58,7 +58,7 @@ def routes(service: Service) -> APIRouter:
     async def github(request: Request) -> JSONResponse:
         """Take a delivery of GitHub; a repeated one is told apart and changes nothing."""
         names = ("x-hub-signature-256", "x-github-event", "x-github-delivery")
-        signature, event, guid = (request.headers.get(name, "") for name in names)
+        signature, event, guid = (only_header(request, name) for name in names)
         body = await read_body(request, GITHUB_MAX_BYTES)
         first = service.hooks.github.take(signature, event, guid, body)
         return JSONResponse({"ok": True, "duplicate": not first})
@@ -71,7 +71,7 @@ def routes(service: Service) -> APIRouter:
     )
     async def farcaster(request: Request) -> JSONResponse:
         """Take a cast from Neynar; it is answered where it was said, once."""
-        signature = request.headers.get("x-neynar-signature", "")
+        signature = only_header(request, "x-neynar-signature")
         first = service.hooks.casts.take(signature, await read_body(request))
         return JSONResponse({"success": True, "duplicate": not first})
 
