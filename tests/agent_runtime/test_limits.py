@@ -113,16 +113,20 @@ async def test_a_day_is_summed_exactly_however_large_and_only_what_left_or_may_h
     ledger = PaymentLedger(db)
     day = Limits(db, settings())
     assert day.spent("NEAR") == 0
-    sizes = [10**27, 10**27 - 1, 10**15, 10**15 - 1, 7, 123456789012345678901]
+    sizes = [10**27, 10**27, 10**27 - 1, 10**15, 10**15 - 1, 7, 123456789012345678901]
+    ends = [
+        PaymentState.FAILED, PaymentState.DECLINED, PaymentState.PAID, PaymentState.UNKNOWN,
+        PaymentState.REVIEW,
+    ]  # fmt: skip
     for n, units in enumerate(sizes):
         plan = Plan("github.com/o/r", "split-1-1", "NEAR", 24, units, (), (), ())
         payment = ledger.plan(f"pay-{n}", "a", plan)
-        if n == 0:
-            ledger.end(payment, PaymentState.FAILED, "", "")
-        if n == 1:
-            ledger.end(payment, PaymentState.PAID, "hash", "")
-    assert day.spent("NEAR") == sum(sizes[1:])
-    assert day.spent("USDC") == 0
-    db.execute("UPDATE payments SET created_at = created_at - 86401 WHERE id='pay-1'")
+        if n < len(ends):
+            ledger.end(payment, ends[n], "", "")
     assert day.spent("NEAR") == sum(sizes[2:])
+    assert day.spent("USDC") == 0
+    db.execute("UPDATE payments SET created_at = created_at - 86390")
+    assert day.spent("NEAR") == sum(sizes[2:])
+    db.execute("UPDATE payments SET created_at = created_at - 11 WHERE id='pay-2'")
+    assert day.spent("NEAR") == sum(sizes[3:])
     db.close()

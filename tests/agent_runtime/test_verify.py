@@ -2,11 +2,16 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from agent_runtime.claims import Origin
+from agent_runtime.errors import Refusal
+from agent_runtime.intents import redeem
+from agent_runtime.near.ledger import State
 from agent_runtime.parsing import Limit
 from agent_runtime.payments import Claim
 from agent_runtime.rails.gists import is_published
@@ -62,7 +67,7 @@ async def claimed(plane, login, *, wallet="", **who):
 
 
 async def linked(plane, rails, login):
-    await publish(rails, login, code_in(await claimed(plane, login)))
+    await publish(rails, login, "see above", description=code_in(await claimed(plane, login)))
     return await claimed(plane, login)
 
 
@@ -137,6 +142,35 @@ async def test_what_cannot_be_linked_is_refused_with_the_reason(plane, rails, lo
     ):
         assert (await plane.say(text, **more)).startswith(f"❌ Verification failed: {answer}"), text
     assert rails.transactions() == before
+
+
+async def test_whoever_is_linked_and_gives_another_account_proves_it_anew(plane, rails, login):
+    """What is linked stays until then."""
+    await linked(plane, rails, login)
+    register(rails, login)
+    text = await claimed(plane, login, wallet=f"other.{login}.near")
+    assert text.startswith("🔐 Verification initiated"), text
+    assert wallet_on_chain(rails, login) == mine(login)
+
+
+async def test_no_organisation_is_linked_nor_what_the_chain_does_not_hold_afterwards(
+    plane, login, monkeypatch
+):
+    verifier = plane.service.processor._crew.chain.verifier
+
+    async def account(_):
+        return Account(7, login, "Organization")
+
+    async def submit(owner, call):
+        return SimpleNamespace(state=State.LANDED, detail="", tx_hash="x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(verifier._github, "account", account)
+        assert "is no person's account, its kind is Organization" in await claimed(plane, login)
+    monkeypatch.setattr(verifier._worker, "submit", submit)
+    with pytest.raises(Refusal, match="the chain does not hold the link"):
+        await verifier._link(Account(7, login, "User"), mine(login))
+    assert not verifier._people.proved(login, mine(login))
 
 
 async def test_without_githubs_answer_nothing_is_linked(plane, rails, login):
@@ -246,7 +280,27 @@ async def test_a_redemption_keeps_to_the_rules_for_payments_and_they_are_asked_a
     assert len(rails.transactions()) == before
     rails.world.chain.store.set(name, mine(login))
     await_final(rails)
-    assert (await plane.say(f"approve {plan}")).startswith("✅ Distributed")
+    known = plane.service.processor._crew.chain.verifier._people
+    for number, begins in ((7, "❌ Payment failed"), (people.number_of(login), "✅ Distributed")):
+        known.remember_proof(login, number, mine(login))
+        least = replace(settings, reputation_min=70)
+        monkeypatch.setattr(redeemer_of(plane), "_settings", least)
+        assert (await plane.say(f"approve {plan}")).startswith(begins)
+
+
+async def test_a_payment_redeems_claims_of_one_token_and_one_split():
+    """Another's units would be counted as none, and the claim be gone."""
+    kinds = [("USDC", "s1"), ("NEAR", "s1"), ("USDC", "s2"), ("USDC", "s1")]
+    owed = [Claim(f"c{n}", "ada", token, 1) for n, (token, _) in enumerate(kinds)]
+    origins = {f"c{n}": Origin("github.com/o/r", split, 1) for n, (_, split) in enumerate(kinds)}
+    assert redeem.alike(owed, origins) == [owed[0], owed[3]]
+
+
+async def test_a_claim_without_a_number_is_whose_github_lists_as_contributor(plane):
+    origin = Origin("github.com/acme/widgets", "s1", 0)
+    for name, owns in (("ada", True), ("mallory", False)):
+        account = Account(people.number_of(name), "ada", "User")
+        assert await redeemer_of(plane)._owns(account, origin) is owns
 
 
 async def test_claims_are_redeemed_as_many_as_one_payment_may_be(plane):

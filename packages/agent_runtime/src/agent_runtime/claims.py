@@ -74,7 +74,7 @@ class Claims:
 
         Only what is named may be paid, so this comes before the payment is stored.
         """
-        if any(self._taken(claim_id, but=payment_id) for claim_id in claim_ids):
+        if any(map(self._taken, claim_ids)):
             return False
         with self._db:
             self._db.executemany(
@@ -99,11 +99,8 @@ class Claims:
     def _open(self, claims: Iterable[Claim]) -> list[Claim]:
         return [claim for claim in claims if not self._taken(claim.id)]
 
-    def _taken(self, claim_id: str, but: str = "") -> bool:
-        payment_id = self._newest(claim_id)
-        if payment_id in {"", but}:
-            return False
-        payment = self._payments.get(payment_id)
+    def _taken(self, claim_id: str) -> bool:
+        payment = self._payments.get(self._newest(claim_id))
         return payment is not None and payment.state not in _NOTHING_MOVED
 
     def _newest(self, claim_id: str) -> str:

@@ -74,14 +74,8 @@ class Redeemer:
         own = [claim for claim in found if await self._owns(account, origins[claim.id])]
         lines = [_foreign(len(found) - len(own), account)] if len(own) < len(found) else []
         if own:
-            first = origins[own[0].id]
-            same = [
-                claim
-                for claim in own
-                if claim.token == own[0].token and origins[claim.id].split_id == first.split_id
-            ]
-            chosen = self._fitting(same[:CLAIMS_MAX])
-            lines.append(await self._offered(account, wallet, caller, chosen, first))
+            chosen = self._fitting(alike(own, origins)[:CLAIMS_MAX])
+            lines.append(await self._offered(account, wallet, caller, chosen, origins[own[0].id]))
         return "".join("\n" + line for line in lines)
 
     async def redeem(self, stored: StoredPlan) -> Reply:
@@ -185,6 +179,14 @@ class Redeemer:
             flags=(),
             notes=(note,),
         )
+
+
+def alike(claims: list[Claim], origins: dict[str, Origin]) -> list[Claim]:
+    """The claims of the first one's token and split: what one payment can redeem. Pure."""
+    token, split_id = claims[0].token, origins[claims[0].id].split_id
+    return [
+        claim for claim in claims if claim.token == token and origins[claim.id].split_id == split_id
+    ]
 
 
 def _repo(url: str) -> Repo:

@@ -96,7 +96,7 @@ class Verifier:
         if account is None:
             raise Refusal(f"GitHub has no account @{login}")
         if account.kind != "User":
-            raise Refusal(f"@{account.login} is no person's account but a {account.kind}")
+            raise Refusal(f"@{account.login} is no person's account, its kind is {account.kind}")
         wallets = await self._contract.wallets_of([account.login])
         wallet = wallets.get(account.login.lower(), "")
         if wallet and caller.wallet in {"", wallet} and self._same(account, wallet):
