@@ -111,6 +111,7 @@ def attempt(state, tx_hash="HASH"):
         ([State.DEAD], {}, PaymentState.FAILED),
         ([State.REFUSED], {}, PaymentState.FAILED),
         ([State.SENT], {}, PaymentState.UNKNOWN),
+        ([State.UNKNOWN], {"0": [PAID]}, PaymentState.UNKNOWN),
         ([State.DEAD, State.LANDED], {"1": [PAID]}, PaymentState.PAID),
         ([State.DEAD, State.UNKNOWN], {}, PaymentState.UNKNOWN),
         ([State.UNKNOWN, State.LANDED], {"1": [PAID]}, PaymentState.UNKNOWN),
