@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from agent_runtime.command import run
+from agent_runtime.payments import PaymentLedger, PaymentState, Plan, Share
 from agent_runtime.payouts import pingpay
 from agent_runtime.payouts.orders import OrderBook
 from agent_runtime.store import open_store
@@ -54,6 +55,22 @@ def planes(rails_shared, tmp_path):
 async def command(capsys, environ, *argv):
     code = await asyncio.to_thread(run, [*argv, "--json"], environ)
     return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+async def test_what_another_plane_planned_is_not_called_failed_before_its_key_is_fenced(
+    rails_shared, planes, run_plane, capsys, tmp_path
+):
+    with contextlib.closing(open_store(planes["hetzner"]["PAYMENTS_DB"])) as db:
+        payments = PaymentLedger(db)
+        plan = Plan("r", "s", "USDC", 6, 1, (Share("a", "ada.people.near", 1),), (), ())
+        payments.plan("pay-bound", "me", plan, rail="pingpay")
+    file = str(tmp_path / "bound.export")
+    assert (await command(capsys, planes["hetzner"], "ledger", "export", file))[0] == 0
+    assert (await command(capsys, planes["phala"], "ledger", "import", file))[0] == 0
+    async with run_plane(planes["phala"]) as new:
+        found = new.service.payments.get("pay-bound")
+    assert (found.state, found.rail) == (PaymentState.UNKNOWN, "pingpay")
+    assert "is not fenced yet" in found.detail
 
 
 def moved(world):

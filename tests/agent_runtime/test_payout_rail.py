@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+import pytest_asyncio
 
 from agent_runtime.errors import SettingsError
 from agent_runtime.near import ledger
@@ -40,6 +41,19 @@ def plane(world, run_plane):
     return lambda **more: run_plane({**world.environ, **more})
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_of_module(rails_of_module, run_plane_of_module):
+    """A plane that tests share: each names its payment by a key of its own."""
+    more = {"AGENT_PAYOUT_RAIL": "pingpay", "AGENT_DAILY_PAYOUT_AMOUNT": "1000"}
+    async with run_plane_of_module({**rails_of_module.environ, **more}) as found:
+        yield found
+
+
+@pytest.fixture
+def one(one_of_module, world):
+    return one_of_module
+
+
 def lie(world, variant, operation="*"):
     rule = {"service": "ping", "operation": operation, "kind": "wrong", "variant": variant}
     world.fault(rule)
@@ -62,24 +76,21 @@ async def told(plane, text):
 
 
 async def ended(plane, key):
-    """The answer once the payment is settled: rounds of settling are ours to make here."""
+    """The answer once the payment is settled; asking for it looks it up."""
     async with asyncio.timeout(10):
         while True:
-            await plane.service.payouts.settle_due()
-            plane.service.payer.adopt_all()
             text = await plane.say(PAY, key=key)
             if "unknown" not in text:
                 return text
             await asyncio.sleep(0.02)
 
 
-async def test_ping_pays_and_the_answer_names_rail_and_transaction(world, plane):
+async def test_ping_pays_and_the_answer_names_rail_and_transaction(world, one):
     before, others = moved(world), acted(world)
-    async with plane() as one:
-        text = await one.say(PAY, key="good")
-        document = await told(one, text)
-        receipt = re.search(r"/receipts/\S+", text)[0]
-        shown = (await one.client.get(receipt, headers={"accept": "application/json"})).json()
+    text = await one.say(PAY, key="good")
+    document = await told(one, text)
+    receipt = re.search(r"/receipts/\S+", text)[0]
+    shown = (await one.client.get(receipt, headers={"accept": "application/json"})).json()
     lines = text.splitlines()
     assert lines[0].endswith("payout-eligible verified contributors via pingpay!")
     assert "Payment mode: agent_rails_pingpay" in lines
@@ -94,16 +105,16 @@ async def test_ping_pays_and_the_answer_names_rail_and_transaction(world, plane)
 
 
 @pytest.mark.parametrize("variant", LIES)
-async def test_no_lie_is_paid(world, plane, variant):
+async def test_no_lie_is_paid(world, one, variant, monkeypatch):
     before, others = moved(world), acted(world)
-    async with plane() as one:
-        await one.say(PAY, key=f"before {variant}")
-        paid = moved(world)
-        lie(world, variant)
-        texts = [await one.say(PAY, key=variant)]
-        await one.service.payouts.settle_due()
-        texts += [await one.say(PAY, key=variant) for _ in range(2)]
-        document = await told(one, texts[-1])
+    await one.say(PAY, key=f"before {variant}")
+    paid = moved(world)
+    monkeypatch.setattr(pingpay, "FOLLOW_SECONDS", 0.05)
+    lie(world, variant)
+    texts = [await one.say(PAY, key=variant)]
+    await one.service.payouts.settle_due()
+    texts += [await one.say(PAY, key=variant) for _ in range(2)]
+    document = await told(one, texts[-1])
     assert paid == before + 1_000_000
     assert moved(world) == paid
     assert not [text for text in texts if "🔗" in text or "✅" in text or "Distributed" in text]
@@ -113,12 +124,11 @@ async def test_no_lie_is_paid(world, plane, variant):
     assert acted(world) == others
 
 
-async def test_what_pays_less_than_it_says_needs_a_person(world, plane):
+async def test_what_pays_less_than_it_says_needs_a_person(world, one):
     before = moved(world)
-    async with plane() as one:
-        lie(world, "less", "intents")
-        text = await one.say(PAY, key="less")
-        document = await told(one, text)
+    lie(world, "less", "intents")
+    text = await one.say(PAY, key="less")
+    document = await told(one, text)
     assert text.startswith("❌ Payment needs a person: pingpay says SUCCESS by ")
     assert (document["state"], document["needsPerson"]) == ("review", True)
     assert moved(world) == before + 999_999
@@ -126,10 +136,9 @@ async def test_what_pays_less_than_it_says_needs_a_person(world, plane):
 
 
 @pytest.mark.parametrize("variant", ["failed", "failed_after"])
-async def test_failed_is_no_proof_and_needs_a_person(world, plane, variant):
-    async with plane() as one:
-        lie(world, variant)
-        text = await one.say(PAY, key=variant)
+async def test_failed_is_no_proof_and_needs_a_person(world, one, variant):
+    lie(world, variant)
+    text = await one.say(PAY, key=variant)
     assert text.startswith("❌ Payment needs a person: pingpay says that it failed")
     assert "money may have moved" in text
 
@@ -144,25 +153,23 @@ ACCEPTED_UNSAID = [
 
 @pytest.mark.parametrize("fault", ACCEPTED_UNSAID)
 async def test_accepted_and_not_told_is_paid_once_and_said_after_it_was_looked_up(
-    world, plane, fault
+    world, one, fault
 ):
     before, others = moved(world), acted(world)
     key = str(fault)
     world.fault({"service": "ping", "operation": "intents", "count": 1, **fault})
-    async with plane() as one:
-        text = await one.say(PAY, key=key)
-        assert text.startswith("❌ Payment outcome unknown: pingpay: ")
-        assert (await ended(one, key)).startswith("✅ Distributed 1 USDC to ")
+    text = await one.say(PAY, key=key)
+    assert text.startswith("❌ Payment outcome unknown: pingpay: ")
+    assert (await ended(one, key)).startswith("✅ Distributed 1 USDC to ")
     assert moved(world) == before + 1_000_000
     assert acted(world) == others
 
 
-async def test_a_reset_before_anything_was_done_is_unknown_and_paid_once_as_well(world, plane):
+async def test_a_reset_before_anything_was_done_is_unknown_and_paid_once_as_well(world, one):
     before = moved(world)
     world.fault({"service": "ping", "operation": "intents", "count": 1, "kind": "reset"})
-    async with plane() as one:
-        assert "unknown" in await one.say(PAY, key="reset")
-        assert "✅" in await ended(one, "reset")
+    assert "unknown" in await one.say(PAY, key="reset")
+    assert "✅" in await ended(one, "reset")
     assert moved(world) == before + 1_000_000
 
 
@@ -212,19 +219,16 @@ async def deliver(plane, remote_id, *, form=""):
 
 
 @pytest.mark.parametrize("form", ["", "t"])
-async def test_a_delivery_leads_to_a_look_and_is_not_believed_itself(
-    world, plane, form, monkeypatch
-):
+async def test_a_delivery_leads_to_a_look_and_is_not_believed_itself(world, one, form, monkeypatch):
     monkeypatch.setattr(pingpay, "FOLLOW_SECONDS", 0.0)
     world.fault({"service": "ping", "operation": "intent", "kind": "status"})
     key = f"delivered{form}"
-    async with plane() as one:
-        document = await told(one, await one.say(PAY, key=key))
-        order = document["legs"][0]["order"]
-        assert await deliver(one, order["remote"], form=form) == [200, 401]
-        assert one.service.payments.get(document["id"]).state == "unknown"
-        world.heal()
-        await until_paid(one, document["id"], order["remote"])
+    document = await told(one, await one.say(PAY, key=key))
+    order = document["legs"][0]["order"]
+    assert await deliver(one, order["remote"], form=form) == [200, 401]
+    assert one.service.payments.get(document["id"]).state == "unknown"
+    world.heal()
+    await until_paid(one, document["id"], order["remote"])
 
 
 async def until_paid(plane, payment_id, remote_id):
@@ -234,12 +238,31 @@ async def until_paid(plane, payment_id, remote_id):
             await asyncio.sleep(0.02)
 
 
-async def test_a_delivery_about_nobody_s_order_is_taken_and_asks_nothing(world, plane):
+async def test_a_delivery_about_nobody_s_order_is_taken_and_asks_nothing(world, one):
+    asked = world.world.calls["ping.intent"]
+    assert await deliver(one, "intent_of_somebody") == [200, 401]
+    assert not one.service.nudges._waiting
+    assert world.world.calls["ping.intent"] == asked
+
+
+async def test_a_delivery_about_what_has_ended_asks_nothing(world, one):
+    document = await told(one, await one.say(PAY, key="ended"))
+    asked = world.world.calls["ping.intent"]
+    assert await deliver(one, document["legs"][0]["order"]["remote"]) == [200, 401]
+    assert not one.service.nudges._waiting
+    assert world.world.calls["ping.intent"] == asked
+
+
+async def test_nothing_is_ordered_that_ping_could_not_pay_or_somebody_not_receive(world, plane):
+    orders = world.world.calls["ping.intents"]
+    async with plane(PING_PAY_ACCOUNT="gitsplits-owner.near") as one:
+        text = await one.say(PAY, key="poor")
+    assert text.startswith("❌ Payment failed: gitsplits-owner.near holds 0 of ")
     async with plane() as one:
-        asked = world.world.calls["ping.intent"]
-        assert await deliver(one, "intent_of_somebody") == [200, 401]
-        assert not one.service.nudges._waiting
-        assert world.world.calls["ping.intent"] == asked
+        await one.say("create acme/unregistered")
+        text = await one.say("pay 1 USDC to acme/unregistered", key="strangers")
+    assert "not registered with" in text
+    assert world.world.calls["ping.intents"] == orders
 
 
 async def test_ready_wants_ping_well_only_where_ping_pays(world, plane):
@@ -268,9 +291,8 @@ async def test_a_rail_that_could_not_pay_is_refused_at_the_start(world, more, na
         Settings.from_environ({**world.environ, **more})
 
 
-async def test_the_ledger_has_the_order_s_bytes_and_nothing_signed(world, plane):
-    async with plane() as one:
-        document = await told(one, await one.say(PAY, key="bytes"))
-        order = one.service.payer._orders.of_payment(document["id"])
-        assert json.loads(order.request)["recipients"]
-        assert ledger.TransactionLedger(one.service.db).of(document["id"]) == []
+async def test_the_ledger_has_the_order_s_bytes_and_nothing_signed(world, one):
+    document = await told(one, await one.say(PAY, key="bytes"))
+    order = one.service.payer._orders.of_payment(document["id"])
+    assert json.loads(order.request)["recipients"]
+    assert ledger.TransactionLedger(one.service.db).of(document["id"]) == []
