@@ -39,6 +39,11 @@ def test_a_right_answer_is_ok(intent):
     assert verdict(intent, TEXTS[intent]).result == "ok"
 
 
+def test_a_payment_of_several_legs_names_a_transaction_for_each():
+    other = base58.b58encode(bytes(range(1, 33))).decode()
+    assert verdict("pay", PAID + f"\n🔗 Transaction: {other}").result == "ok"
+
+
 @pytest.mark.parametrize("verb", ["created", "updated", "already exists"])
 def test_a_split_may_be_there_already(verb):
     assert verdict("create", SPLIT.replace("created", verb)).result == "ok"
@@ -71,6 +76,7 @@ def test_a_split_may_be_there_already(verb):
         ("pay", PAID.replace(HASH, HASH[:-2])),
         ("pay", PAID.replace(HASH, "1" * 32)),
         ("pay", PAID + f"\n🔗 Transaction: {HASH}"),
+        ("pay", PAID + "\n🔗 Transaction: intent-a1b2c3d4"),
         ("pay", "❌ Payment failed: " + HASH),
         ("pay", "❌ Payment failed after all\n" + PAID),
         ("pay", "🛑 Policy blocked pay: amount"),

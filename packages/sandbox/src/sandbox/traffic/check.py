@@ -191,13 +191,13 @@ def _create_fault(asked: Asked, text: str) -> str | None:
 
 def _pay_fault(text: str, ledger: Ledger) -> str | None:
     found = _TRANSACTION.findall(text)
-    if len(found) != 1:
-        return f"{len(found)} `🔗 Transaction:` lines; one is expected"
-    reference = found[0]
-    if not is_near_hash(reference):
-        return f"transaction {reference!r}; base58 of 32 bytes is expected"
-    if not ledger.is_new(reference):
-        return f"transaction {reference} was the answer to an earlier payment too"
+    if not found:
+        return "no `🔗 Transaction:` line; one for each transaction is expected"
+    for reference in found:
+        if not is_near_hash(reference):
+            return f"transaction {reference!r}; base58 of 32 bytes is expected"
+        if not ledger.is_new(reference):
+            return f"transaction {reference} was named before, here or by an earlier payment"
     return None
 
 
