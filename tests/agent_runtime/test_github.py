@@ -1,12 +1,16 @@
 """What GitHub is asked for, how often, and what happens when it changes its mind."""
 
 import asyncio
+import time
+from dataclasses import replace
 
 import pytest
 
-from agent_runtime.errors import RailUnknown, SettingsError
+from agent_runtime import wire
+from agent_runtime.errors import RailError, RailUnknown, SettingsError
 from agent_runtime.grammar import Repo
 from agent_runtime.rails import github
+from agent_runtime.rails.github_api import Credential, GitHubApi, _Token
 from agent_runtime.settings import Settings
 from agent_runtime.wiring import build
 
@@ -23,6 +27,7 @@ async def test_many_at_once_ask_github_for_everything_once(plane, rails):
 
 
 async def test_a_young_list_is_not_asked_for_again(plane, rails):
+    assert github.FRESH_SECONDS == 30, "as the README promises"
     assert await plane.say(ANALYZE) == await plane.say(ANALYZE)
     assert rails.world.calls["github.repo"] == rails.world.calls["github.contributors"] == 1
 
@@ -108,3 +113,76 @@ async def test_a_contributors_login_that_is_none_is_nobodys(login):
     item = {"type": "User", "id": 1, "login": login, "contributions": 1}
     with pytest.raises(RailUnknown, match="login is none"):
         github.sort_out(Repo("o", "r"), [item], capped=False)
+
+
+GITHUB = "https://api.github.com"
+AWAY = [
+    "https://evil.example/repos/o/r",
+    "https://api.github.com.evil.example/repos/o/r",
+    "https://api.github.com@evil.example/",
+    "http://api.github.com/repos/o/r",
+    "//evil.example/",
+    "",
+]
+
+
+@pytest.mark.parametrize("location", [*AWAY, f"{GITHUB}/repositories/1"])
+async def test_a_token_goes_along_with_a_renaming_inside_githubs_api_and_nowhere_else(
+    monkeypatch, location
+):
+    asked = []
+
+    async def ask(client, service, method, url, **more):
+        asked.append((url, more["headers"]["authorization"]))
+        first = len(asked) == 1
+        headers = {"location": location} if first else {}
+        return wire.Answer("github", 301 if first else 200, headers, b"{}")
+
+    monkeypatch.setattr(wire, "ask", ask)
+    api = GitHubApi(None, Settings.from_environ({"GITHUB_TOKEN": "secret"}))
+    if location in AWAY:
+        with pytest.raises(RailError, match="a redirect that leaves the API"):
+            await api.get(Repo("o", "r"), "/repos/o/r")
+        assert len(asked) == 1
+    else:
+        assert (await api.get(Repo("o", "r"), "/repos/o/r")).status == 200
+        assert asked[1] == (location, "token secret")
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 410, 500])
+async def test_the_personal_token_serves_only_where_the_app_is_not_installed(monkeypatch, status):
+    """An App whose credentials fail is an error (contract §11.26)."""
+    asked = []
+
+    async def ask(client, service, method, url, **more):
+        asked.append(more["headers"]["authorization"])
+        if url.endswith("/access_tokens"):
+            made = b'{"token": "ghs", "expires_at": "2999-01-01T00:00:00Z"}'
+            return wire.Answer("github", 201, {}, made)
+        found = status if url.endswith("/installation") else 200
+        return wire.Answer("github", found, {}, b'{"id": 7}')
+
+    monkeypatch.setattr(wire, "ask", ask)
+    told = Settings.from_environ({"GITHUB_TOKEN": "secret"})
+    api = GitHubApi(None, told)
+    api._settings = replace(told, github_app_id="1")
+    monkeypatch.setattr(api, "_app", lambda: Credential("app", header="Bearer jwt"))
+    if status in {200, 404}:
+        assert (await api.get(Repo("o", "r"), "/repos/o/r")).status == 200
+        assert asked[-1] == ("token ghs" if status == 200 else "token secret")
+    else:
+        with pytest.raises(RailError):
+            await api.get(Repo("o", "r"), "/repos/o/r")
+        assert asked == ["Bearer jwt"]
+
+
+async def test_a_token_with_less_than_five_minutes_left_is_made_anew(monkeypatch):
+    api = GitHubApi(None, Settings.from_environ({}))
+
+    async def make(number):
+        return _Token("new", 0.0)
+
+    monkeypatch.setattr(api, "_make_token", make)
+    for left, served in ((310, "old"), (290, "new")):
+        api._tokens[7] = _Token("old", time.time() + left)
+        assert await api._token_of(7) == served

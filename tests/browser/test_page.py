@@ -50,7 +50,7 @@ async def test_a_payment_is_planned_approved_and_receipted_by_keyboard_alone(sta
     await page.keyboard.type(PAY)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Plan")).to_be_focused()
-    await expect(page.locator("#plan-facts")).to_contain_text("Paid now10 USDC")
+    await expect(page.locator("#plan-facts")).to_contain_text("To be paid now10 USDC")
     await expect(page.get_by_role("row", name="ada ada.people.near 6 USDC")).to_be_visible()
     assert stage.usdc("ada.people.near") == 0, "a plan moves nothing"
     await page.keyboard.press("Tab")

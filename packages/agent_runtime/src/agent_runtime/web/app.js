@@ -22,7 +22,7 @@ const RISKS = {
   OUTLIER_SHARE: "One person gets nearly everything.",
 };
 const NAMES = {
-  repo: "Repository", amount: "Asked for", split: "Split", total: "Paid now", waiting: "Waits for verification",
+  repo: "Repository", amount: "Asked for", split: "Split", total: "To be paid now", waiting: "Waits for verification",
   login: "GitHub login", wallet: "To the account", claims: "Claims",
 };
 const UNKNOWN =
@@ -130,7 +130,7 @@ function tables(params) {
   const paid = Object.entries(params.recipients || {});
   const accounts = params.accounts || {};
   return [
-    ...table("Paid now", ["Login", "Account", "Amount"], paid.map(([who, n]) => [who, accounts[who] || "", amount(n)])),
+    ...table("To be paid now", ["Login", "Account", "Amount"], paid.map(([who, n]) => [who, accounts[who] || "", amount(n)])),
     ...table("Waits for verification", ["Login", "Amount"], Object.entries(params.pending || {}).map(([who, n]) => [who, amount(n)])),
     ...table("Shares", ["Login", "Share"], Object.entries(params.allocation || {})),
   ];
