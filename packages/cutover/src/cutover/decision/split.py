@@ -72,17 +72,15 @@ def judge_split(runbook: Runbook, run: Run) -> SplitFinding:
     shares: dict[Intent, tuple[int, int]] = {}
     table = {intent: table_share_bp(runbook, run, intent) for intent in LEADING}
     for intent in LEADING:
-        there, total = _requests(runbook, run, intent)
+        there, total = seen = _requests(runbook, run, intent)
         shares[intent] = (there * ALL_BP // total if total else 0, total)
-        verdicts.append(_judge(runbook, run, intent, table[intent]))
+        verdicts.append(_judge(runbook, run, intent, table[intent], seen))
     for intent, lead in runbook.follows.items():
         if table[lead] in (0, ALL_BP):  # some of them may move money; parts are judged by the lead
-            verdicts.append(_judge(runbook, run, intent, table[lead]))
-    ok: bool | None = True
-    if any(v is None for v, _ in verdicts):
-        ok = None
-    if any(v is False for v, _ in verdicts):
-        ok = False
+            seen = _requests(runbook, run, intent)
+            verdicts.append(_judge(runbook, run, intent, table[lead], seen))
+    said = [verdict for verdict, _ in verdicts]
+    ok = False if False in said else None if None in said else True
     worst = [text for v, text in verdicts if v is ok and text]
     return SplitFinding(ok, worst[0] if worst else "as the table says", shares)
 
@@ -94,10 +92,12 @@ def _requests(runbook: Runbook, run: Run, intent: Intent) -> tuple[int, int]:
     return there, there + run.split.get(of + runbook.fallback, 0)
 
 
-def _judge(runbook: Runbook, run: Run, intent: Intent, share: int) -> tuple[bool | None, str]:
+def _judge(
+    runbook: Runbook, run: Run, intent: Intent, share: int, requests: tuple[int, int]
+) -> tuple[bool | None, str]:
     if 0 < share < ALL_BP:
         return _band(runbook, run, intent, share)
-    there, total = _requests(runbook, run, intent)
+    there, total = requests
     astray, plane = (there, runbook.candidate) if share == 0 else (total - there, runbook.fallback)
     if not astray:
         return True, ""

@@ -1,8 +1,11 @@
 """Numbers as people read them; shared by reasons, status and explanations."""
 
+from functools import lru_cache
+
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 
 
+@lru_cache(maxsize=1024)  # every decision names the runbook's own durations
 def span(ms: int) -> str:
     """A duration in its two largest units: `2h 5m`, `12s`, `250ms`."""
     if abs(ms) < 1_000:

@@ -114,8 +114,10 @@ class Runbook:
         """Candidate's share of `intent` in a stage, basis points, unlocks included."""
         lead = self.leading(intent)
         at = self.stages[stage]
-        raised = [u.share_bp for u in at.unlocks if u.intent == lead and lead in unlocked]
-        return min(ALL_BP, max([at.share_bp[lead], *raised]))
+        share = at.share_bp[lead]
+        if lead in unlocked:
+            share = max([share, *(u.share_bp for u in at.unlocks if u.intent == lead)])
+        return min(ALL_BP, share)
 
     def attestation_gate(self) -> AttestationGate:
         """The attestation gate; the loader guarantees exactly one."""
