@@ -122,7 +122,7 @@ async def test_a_client_that_hangs_up_ends_no_payment(plane_shared, rails):
 
 
 async def test_a_read_without_a_key_is_answered_in_time_too(hurried, rails):
-    rails.fault({"service": "github", "kind": "latency_ms", "latency_ms": 400})
+    rails.fault({"service": "github", "kind": "latency_ms", "latency_ms": 250, "count": 2})
     answer = await hurried.process("analyze acme/widgets")
     body = is_open(answer, "Analysis")
     assert body["response"].endswith("For its end: ask again in a moment.")
@@ -163,7 +163,7 @@ async def test_every_request_has_a_name_while_it_is_under_way():
 
 async def test_only_so_many_requests_are_carried_out_at_a_time(hurried, rails, monkeypatch):
     monkeypatch.setattr(carrying, "RUNNING_MAX", 1)
-    rails.fault({"service": "github", "kind": "latency_ms", "latency_ms": 300})
+    rails.fault({"service": "github", "kind": "latency_ms", "latency_ms": 250, "count": 2})
     is_open(await hurried.process("analyze acme/gadgets"), "Analysis")
     refused = await hurried.process("help")
     assert (refused.status_code, refused.json()["code"]) == (503, "busy")

@@ -131,6 +131,14 @@ async def test_the_monitor_asks_at_the_start_sooner_after_a_failure_and_never_en
     assert slept == [1800.0, 30.0, 30.0, 30.0]
 
 
+async def test_who_asks_while_a_round_is_made_gets_that_one(rails, run_plane):
+    async with run_plane(rails.environ) as plane:
+        answers = await asyncio.gather(*(plane.canary() for _ in range(4)))
+        assert len({answer.json()["at"] for answer in answers}) == 1
+        assert (await plane.canary()).json()["at"] != answers[0].json()["at"]
+        assert rails.world.calls["eigenai.checkGrant"] == 2
+
+
 async def test_a_plane_asks_by_itself_and_becomes_ready(rails, run_plane):
     async with run_plane({**rails.environ, "AGENT_CANARY_MONITOR": "true"}) as plane:
         async with asyncio.timeout(10):

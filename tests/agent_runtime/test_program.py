@@ -57,6 +57,21 @@ async def test_a_stop_signal_ends_it_with_zero(tmp_path, number):
             assert await process.wait() == 0
 
 
+async def test_a_stop_signal_waits_for_a_payment_that_is_out(rails):
+    """Its client gets the end, not a cut connection."""
+    slow = {"kind": "latency_ms", "latency_ms": 400, "after": True}
+    rails.fault({"service": "near", "operation": "send_tx", **slow})
+    headers = {**KEY, "idempotency-key": "k1"}
+    body = {"text": "pay 10 USDC to acme/widgets", "author": "a"}
+    async with program(rails.environ) as (process, client, _):
+        asked = asyncio.create_task(client.post("/process", json=body, headers=headers))
+        await until(lambda: rails.transactions(rails.world.describe()["near"]["usdc"]))
+        process.send_signal(signal.SIGTERM)
+        assert (await asked).json()["response"].startswith("✅ Distributed 10 USDC")
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+
 async def test_bad_settings_end_it_with_two_and_one_clear_message(tmp_path):
     process = await asyncio.create_subprocess_exec(
         PROGRAM,

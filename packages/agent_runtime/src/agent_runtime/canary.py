@@ -12,6 +12,7 @@ from typing import Any
 from agent_runtime import checks
 from agent_runtime.errors import RailError
 from agent_runtime.events import EventLog
+from agent_runtime.flight import Flight
 from agent_runtime.grammar import Repo
 from agent_runtime.log import logger
 from agent_runtime.ndjson import LineLog
@@ -56,6 +57,7 @@ class Canary:
     last: dict[str, Any] | None = field(default=None)
     _ended: float | None = field(default=None)
     _log: LineLog = field(init=False, repr=False)
+    _rounds: Flight[dict[str, Any]] = field(default_factory=Flight)
 
     def __post_init__(self) -> None:
         self._log = LineLog(Path(self.settings.log_dir) / FILE_NAME)
@@ -86,7 +88,14 @@ class Canary:
         return self.fresh and check.get("ok") is True
 
     async def run(self) -> dict[str, Any]:
-        """Ask all systems together; one that does not answer in time is not ok."""
+        """Ask all systems together; one that does not answer in time is not ok.
+
+        Who asks while a round is being made gets that one: many at once must not spend the limits
+        of the systems that are asked.
+        """
+        return await self._rounds.share("canary", self._round)
+
+    async def _round(self) -> dict[str, Any]:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         services: dict[str, Callable[[], Awaitable[tuple[str, Any]]]] = {
             "github": self._github,
