@@ -60,6 +60,9 @@ def lie(world, variant, operation="*"):
 
 
 def moved(world):
+    """All that has left so far, and what an earlier test may have left on its way."""
+    for _ in range(8):
+        world.world.chain.produce()
     return sum(world.usdc(f"{name}.people.near") for name in NAMES)
 
 
@@ -129,6 +132,9 @@ async def test_what_pays_less_than_it_says_needs_a_person(world, one):
     lie(world, "less", "intents")
     text = await one.say(PAY, key="less")
     document = await told(one, text)
+    receipt = re.search(r"/receipts/\S+", text)[0]
+    shown = (await one.client.get(receipt, headers={"accept": "application/json"})).json()
+    assert (shown["transaction"], shown["proofs"]) == (None, [])
     assert text.startswith("❌ Payment needs a person: pingpay says SUCCESS by ")
     assert (document["state"], document["needsPerson"]) == ("review", True)
     assert moved(world) == before + 999_999
@@ -190,7 +196,9 @@ async def test_a_start_looks_up_what_was_open_and_a_payment_keeps_its_rail(world
         assert "unknown" in await one.say(PAY, key="restarted")
     world.heal()
     async with run_plane({**world.environ, "AGENT_PAYOUT_RAIL": "near"}) as one:
+        (state,) = one.service.payments.states()
         text = await one.say(PAY, key="restarted")
+    assert state == "paid"  # before anybody asked
     assert text.startswith("✅ Distributed")
     assert "via pingpay!" in text
     assert (moved(world), acted(world)) == (before + 1_000_000, others)
@@ -248,8 +256,9 @@ async def test_a_delivery_about_nobody_s_order_is_taken_and_asks_nothing(world, 
 async def test_a_delivery_about_what_has_ended_asks_nothing(world, one):
     document = await told(one, await one.say(PAY, key="ended"))
     asked = world.world.calls["ping.intent"]
-    assert await deliver(one, document["legs"][0]["order"]["remote"]) == [200, 401]
-    assert not one.service.nudges._waiting
+    remote = document["legs"][0]["order"]["remote"]
+    assert await deliver(one, remote) == [200, 401]
+    assert not one.service.nudges.hint("pingpay", remote)
     assert world.world.calls["ping.intent"] == asked
 
 

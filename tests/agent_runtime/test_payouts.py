@@ -377,6 +377,8 @@ async def test_what_is_not_due_is_left_alone_and_pauses_grow_to_an_end(make):
     await world.carry()
     await world.rail.settle_due()
     assert world.ping.asked == []
+    await world.rail.settle_due(starting=True)
+    assert world.ping.asked == ["intent_1"]
     assert 0 < world.order().due_at - time.time() <= pingpay.LOOK_AGAIN_SECONDS
     world.passes(7200)
     await world.settle()

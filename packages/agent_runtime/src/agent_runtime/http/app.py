@@ -100,7 +100,7 @@ async def _bad_request(_: Request, error: Exception) -> Response:
 async def _lifetime(service: Service) -> AsyncIterator[None]:
     """Settle what was open, serve, and keep settling, going on and asking until the end."""
     await service.tee.guest()
-    await _settle(service)
+    await _settle(service, starting=True)
     tasks = [asyncio.create_task(_keep_settling(service))]
     tasks.append(asyncio.create_task(service.hooks.casts.keep_answering()))
     if service.payer is not None:
@@ -137,13 +137,13 @@ async def _keep_settling(service: Service) -> None:
             logger().exception("settling_broke")
 
 
-async def _settle(service: Service) -> None:
-    """Look once for the end of every open transaction and payment."""
+async def _settle(service: Service, *, starting: bool = False) -> None:
+    """Look once for the end of every open transaction, order and payment."""
     if service.sender is None or service.payer is None:
         return
     left = await service.sender.settle_all()
     if service.payouts is not None:
-        await service.payouts.settle_due()
+        await service.payouts.settle_due(starting=starting)
     unresolved = service.payer.adopt_all()
     if left or unresolved:
         logger().warning(

@@ -147,13 +147,16 @@ class PingPayouts:
         """Where a payment stands by what is stored; asks nobody."""
         return standing_of(self._orders.of_payment(payment_id))
 
-    async def settle_due(self) -> list[Order]:
+    async def settle_due(self, *, starting: bool = False) -> list[Order]:
         """Look once for the end of every open order that is due; those still open afterwards.
 
         Takes `SETTLE_SECONDS` at most. An order that somebody works on right now is left to them.
+
+        Args:
+            starting: look at every open one; what was never answered is repeated when due only.
         """
         now = time.time()
-        due = [one for one in self._orders.open() if one.is_due(now)]
+        due = [one for one in self._orders.open() if starting or one.is_due(now)]
         places = asyncio.Semaphore(SETTLED_AT_ONCE)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
