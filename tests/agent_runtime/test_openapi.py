@@ -12,11 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
 
 PROGRAM = Path(sys.executable).with_name("agent-runtime")
 KEY = {"x-agent-api-key": "test-key"}
@@ -128,6 +125,10 @@ def test_the_document_says_which_routes_ask_for_the_key(document):
 
 def test_no_request_breaks_the_service_or_its_description(address):
     """A 503 or 502 is an honest answer where it is described; a 500 never is."""
+    import schemathesis  # only here: every worker collects this file, and to import it takes long
+    from schemathesis import GenerationMode
+    from schemathesis.checks import not_a_server_error
+
     described = schemathesis.openapi.from_url(f"{address}/openapi.json")
     seen = set()
     for result in described.get_all_operations():
