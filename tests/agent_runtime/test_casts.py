@@ -6,13 +6,20 @@ import re
 import sqlite3
 import time
 import zlib
+from contextlib import closing
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from agent_runtime import checks
-from agent_runtime.rails.neynar import CAST_MAX_BYTES, PARTS_MAX, parts_of
+from agent_runtime import checks, wire
+from agent_runtime.errors import ApiError
+from agent_runtime.rails.neynar import CAST_MAX_BYTES, PARTS_MAX, Neynar, parts_of
 from agent_runtime.settings import Settings
+from agent_runtime.webhooks import castbook
 from agent_runtime.webhooks import casts as worker
+from agent_runtime.webhooks.castbook import CastBook, Entry
+from agent_runtime.webhooks.neynar import Cast, read_cast, sign
 from sandbox.credentials import BOT_FID
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -73,6 +80,8 @@ async def test_a_cast_is_answered_under_itself_by_the_bot(speaker, rails_shared)
     text = await speaker.ask("@gitsplits analyze acme/widgets")
     assert text.startswith("📊 Analysis for github.com/acme/widgets")
     assert {cast["author"]["fid"] for cast in bot(rails_shared)} == {BOT_FID}
+    text = await speaker.ask("@gitsplits create split for acme/widgets 70/30")
+    assert text.startswith("📝 Plan for create; nothing has been done yet")
 
 
 async def test_the_bot_is_connected_once_the_canary_has_seen_its_signer(
@@ -252,3 +261,70 @@ async def test_a_long_answer_comes_in_parts_that_fit(text):
     wanted = text.replace("\n", "")
     head, cut, tail = whole.partition("…")
     assert whole == wanted or (cut and wanted.startswith(head) and wanted.endswith(tail) and tail)
+
+
+CAST = Cast("0x" + "a" * 40, 7, "@gitsplits help")
+
+
+@pytest.mark.parametrize(
+    ("age", "kind", "taken"),
+    [
+        (0, "cast.created", True),
+        (3_600, "cast.created", True),
+        (3_601, "cast.created", 401),
+        (-300, "cast.created", True),
+        (-301, "cast.created", 401),
+        (0, "cast.deleted", False),
+    ],
+)
+async def test_a_delivery_counts_for_an_hour_and_only_of_a_cast_that_was_made(age, kind, taken):
+    profiles = [{"fid": 9}]
+    data = {"hash": CAST.hash, "author": {"fid": 7}, "text": "x", "mentioned_profiles": profiles}
+    body = json.dumps({"created_at": 1_000_000 - age, "type": kind, "data": data}).encode()
+    told = (("s",), sign(b"s", body), body, 9, 1_000_000.0)
+    if taken == 401:
+        with pytest.raises(ApiError) as refused:
+            read_cast(*told)
+        assert refused.value.status == 401
+    else:
+        assert (read_cast(*told) is not None) is taken
+
+
+@pytest.fixture
+def book():
+    with closing(sqlite3.connect(":memory:")) as db:
+        yield CastBook(db)
+
+
+async def test_so_many_casts_may_wait_and_one_is_tried_so_often(book, monkeypatch):
+    """What is answered makes room; a reply that comes much later is given up."""
+    monkeypatch.setattr(castbook, "OPEN_MAX", 1)
+    book.enter(CAST)
+    other = replace(CAST, hash="0x" + "b" * 40)
+    with pytest.raises(ApiError, match="too many casts"):
+        book.enter(other)
+    desk = SimpleNamespace(_book=book)
+    for tries in range(worker.TRIES_MAX):
+        assert book._db.execute("SELECT state, tries FROM casts").fetchone() == ("open", tries)
+        worker.CastDesk._later(desk, Entry(CAST, "", 0, tries), "silence")
+    assert book._db.execute("SELECT state FROM casts").fetchone() == ("given_up",)
+    assert book.enter(other)
+
+
+async def test_parts_that_are_out_are_not_sent_again_and_each_has_a_key_of_its_own(
+    book, monkeypatch
+):
+    keys = []
+
+    async def ask(client, service, method, url, *, content, **more):
+        keys.append(json.loads(content)["idem"])
+        return wire.Answer("farcaster", 200, {}, b'{"success": true, "cast": {"hash": "0x1"}}')
+
+    monkeypatch.setattr(wire, "ask", ask)
+    book.enter(CAST)
+    desk = SimpleNamespace(_book=book, _neynar=Neynar(None, Settings.from_environ({})))
+    answer = "a" * 2_500
+    for sent in (0, 1):
+        await worker.CastDesk._attend(desk, Entry(CAST, answer, sent, 0))
+    assert len(keys) == 2 * len(parts_of(answer)) - 1
+    assert len(set(keys)) == len(parts_of(answer))

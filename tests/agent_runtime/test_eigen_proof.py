@@ -1,11 +1,15 @@
 """Whose answer it is: the operator's signature, checked offline."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from agent_runtime import wire
+from agent_runtime.errors import RailError
 from agent_runtime.rails.eigen_proof import Statement, shown, signer_of
-from agent_runtime.rails.eigenai import sign_personal
+from agent_runtime.rails.eigenai import EigenAi, address_of, sign_personal
+from agent_runtime.settings import Settings
 from sandbox.ethereum import Account, encode_defunct
 
 OPERATOR = Account.from_key("0x" + "11" * 32)
@@ -44,3 +48,43 @@ def test_our_personal_signature_is_the_librarys():
 
 def test_readers_see_the_answer_without_the_models_own_notes():
     assert shown(RAW) == "Hello, dear friend, welcome today!"
+
+
+KEY = "11" * 32
+ASKED = [{"role": "user", "content": "P"}]
+
+
+def signed(model, says):
+    """An answer that names `model`, signed over `says` as if it had been that one."""
+    signature = sign_personal(KEY, f"1{says}Pout").removeprefix("0x")
+    choices = [{"message": {"content": "out"}}]
+    return {"choices": choices, "model": model, "signature": signature}
+
+
+def client():
+    told = {"EIGENAI_WALLET_PRIVATE_KEY": KEY, "EIGENAI_WALLET_ADDRESS": address_of(KEY)}
+    settings = Settings.from_environ(told)
+    return EigenAi(None, replace(settings, eigenai_operators=(address_of(KEY),)))
+
+
+async def test_the_model_that_is_signed_is_the_one_that_the_answer_names():
+    assert client()._verified(signed("another", "another"), ASKED).text == "out"
+    with pytest.raises(RailError, match="not signed by an allowed operator"):
+        client()._verified(signed("another", "gpt-oss-120b-f16"), ASKED)
+
+
+async def test_a_grant_that_is_refused_is_signed_anew_once(monkeypatch):
+    """The message may have changed; a second refusal is an answer."""
+    refusals, asked = [401, 200, 403, 403], []
+
+    async def ask(eigen, service, method, url, **more):
+        asked.append(method)
+        if method == "GET":
+            return wire.Answer("eigenai", 200, {}, b'{"success": true, "message": "m"}')
+        return wire.Answer("eigenai", refusals.pop(0), {}, json.dumps(signed("m", "m")).encode())
+
+    monkeypatch.setattr(wire, "ask", ask)
+    assert (await client().explain(ASKED)).text == "out"
+    with pytest.raises(RailError, match="403"):
+        await client().explain(ASKED)
+    assert asked == ["GET", "POST", "GET", "POST"] * 2

@@ -26,10 +26,14 @@ async def test_many_at_once_ask_github_for_everything_once(plane, rails):
     assert calls["eigenai.message"] == 1
 
 
-async def test_a_young_list_is_not_asked_for_again(plane, rails):
+async def test_a_young_list_is_not_asked_for_again_and_one_that_is_cut_says_so(
+    plane, rails, monkeypatch
+):
     assert github.FRESH_SECONDS == 30, "as the README promises"
     assert await plane.say(ANALYZE) == await plane.say(ANALYZE)
     assert rails.world.calls["github.repo"] == rails.world.calls["github.contributors"] == 1
+    monkeypatch.setattr(github, "PAGES_MAX", 1)
+    assert "\nThe list is cut: " in await plane.say("analyze near/near-sdk-rs")
 
 
 async def test_repositories_of_one_installation_share_its_token(plane, rails):
@@ -186,3 +190,12 @@ async def test_a_token_with_less_than_five_minutes_left_is_made_anew(monkeypatch
     for left, served in ((310, "old"), (290, "new")):
         api._tokens[7] = _Token("old", time.time() + left)
         assert await api._token_of(7) == served
+
+
+async def test_an_account_is_a_number_and_counts_once():
+    item = {"type": "User", "id": 1, "login": "ada", "contributions": 2}
+    found = github.sort_out(Repo("o", "r"), [item, {**item, "contributions": 1}], capped=False)
+    assert [person.commits for person in found.people] == [2]
+    for number in (0, -1):
+        with pytest.raises(RailUnknown, match="id is no number"):
+            github._account({"id": number, "login": "ada", "type": "User"})
