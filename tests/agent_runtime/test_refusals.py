@@ -21,7 +21,7 @@ def deadlines(monkeypatch):
     monkeypatch.setattr(sender, "SEND_SECONDS", 0.5)
     monkeypatch.setattr(sender, "RESOLVE_SECONDS", 2.0)
     monkeypatch.setattr(sender, "CLEAR_SECONDS", 0.5)
-    monkeypatch.setattr(death, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(death, "LOOK_SECONDS", 1.0)
     monkeypatch.setattr(fence, "FENCE_SECONDS", 1.0)
     monkeypatch.setattr(resolver, "PAUSE_SECONDS", 0.02)
 
@@ -69,7 +69,7 @@ async def test_a_refusal_that_nobody_can_fence_stays_unknown_and_the_same_bytes_
 ):
     rails.fault(expired())
     text = await pair.say(PAY, key="k1")
-    said = "every provider refuses it for now (INVALID_TRANSACTION Expired); payment id"
+    said = "every provider refused it (INVALID_TRANSACTION Expired), and it is not proven dead yet;"
     assert text.startswith(f"❌ Payment outcome unknown: {said} "), text
     assert "still unresolved" in await pair.say(PAY, key="k2")
     ledger = pair.service.payer._transactions
@@ -109,7 +109,7 @@ async def test_one_provider_alone_refuses_nothing_for_good(plane, rails):
     rails.fault(expired())
     async with asyncio.timeout(5):
         text = await plane.say(PAY, key="k1")
-    assert text.startswith("❌ Payment outcome unknown: every provider refuses it for now")
+    assert text.startswith("❌ Payment outcome unknown: every provider refused it (")
     assert len(rails.transactions()) == 0
     rails.heal()
     assert (await plane.say(PAY, key="k1")).startswith("✅ Distributed 10 USDC")

@@ -48,11 +48,10 @@ class Refusals:
         """What they said when all had refused; empty if that never was so."""
         return self._agreed.get(tx_hash, "")
 
-    def words(self, tx_hash: str, nodes: Iterable[str]) -> str:
-        """That each of these providers refuses the bytes now; empty if it is not so."""
-        if not self.by_all(tx_hash, nodes):
-            return ""
-        return f"every provider refuses it for now ({self._agreed[tx_hash]})"
+    def words(self, tx_hash: str) -> str:
+        """That all had refused while nothing is proven yet; empty if that never was so."""
+        said = self.agreed(tx_hash)
+        return said and f"every provider refused it ({said}), and it is not proven dead yet"
 
     def forget(self, tx_hash: str) -> None:
         """The transaction has ended."""

@@ -15,7 +15,7 @@ from agent_runtime.errors import RailError
 from agent_runtime.near import death, outcome
 from agent_runtime.near.absence import Found
 from agent_runtime.near.endings import Endings, Sight
-from agent_runtime.near.ledger import ON_CHAIN, Attempt, State, TransactionLedger
+from agent_runtime.near.ledger import ON_CHAIN, OPEN, Attempt, State, TransactionLedger
 from agent_runtime.near.refusals import Refusals
 from agent_runtime.near.rpc import Rpc, RpcError
 from agent_runtime.near.witnesses import Witnesses
@@ -90,9 +90,12 @@ class Resolver:
                         return sight
                     await asyncio.sleep(PAUSE_SECONDS)
         except TimeoutError:
-            refused = self._refusals.words(attempt.tx_hash, self._rpc.nodes)
+            attempt = self._ledger.get(attempt.tx_hash)  # the look that was cut off wrote, too
+            if attempt.state not in OPEN:
+                return Sight(attempt)
+            refused = self._refusals.words(attempt.tx_hash)
             detail = refused or sight.attempt.detail or "no answer in time"
-            return replace(self.endings.still_open(sight.attempt, detail), absent=sight.absent)
+            return replace(self.endings.still_open(attempt, detail), absent=sight.absent)
 
     async def _look(self, attempt: Attempt) -> Sight:
         absent = 0
@@ -137,10 +140,9 @@ class Resolver:
             found = outcome.Open(error.said)
         sight = self.endings.record(attempt, found, node)
         absent = sight.open and not sight.included
-        refused = self._refusals.words(attempt.tx_hash, self._rpc.nodes)
-        if not absent or not refused:
+        if not absent or not self._refusals.by_all(attempt.tx_hash, self._rpc.nodes):
             return replace(sight, absent=absent)
-        sight = self.endings.still_open(sight.attempt, refused)
+        sight = self.endings.still_open(sight.attempt, self._refusals.words(attempt.tx_hash))
         unfenced = self._ledger.fence_of(attempt.tx_hash) is None
         return replace(sight, absent=True, refused=unfenced)
 
