@@ -177,6 +177,20 @@ def test_any_text_is_judged_as_the_library_does(text):
 
 
 @pytest.mark.parametrize(
+    ("text", "definite"),
+    [
+        ("❌ Payment failed: nothing was sent", True),
+        ("🛑 Policy blocked pay: amount", True),
+        ("❌ Payment outcome unknown: no final answer yet; do not retry", False),
+        ("❌ Payment needs a person: paid: leg 1 (H); not paid: leg 2; money has moved", False),
+    ],
+)
+def test_only_a_certain_no_lets_another_payment_be_tried(text, definite):
+    seen = read_live("phala", Intent.PAY, Answer(200, {"response": text}))
+    assert (seen.ok, seen.definite) == (False, definite)
+
+
+@pytest.mark.parametrize(
     ("intent", "text"),
     [
         (Intent.CREATE, "Split created\nSplit ID: " + "x" * 200_000),

@@ -20,7 +20,9 @@ _SPLIT: Final = re.compile(r"Split ID: (\S+)")
 _REAL_SPLIT: Final = re.compile(r"split-(\d+)-(\d+)")
 _TRANSACTION: Final = re.compile(r"Transaction: ?(\S*)")
 _DONE: Final = re.compile(r"Split (created|updated|repaired|already exists)|already exists")
-_UNSURE: Final = re.compile(r"unknown|pending|time[d]?[ -]?out|Transaction:", re.IGNORECASE)
+_UNSURE: Final = re.compile(
+    r"unknown|pending|time[d]?[ -]?out|Transaction:|needs a person", re.IGNORECASE
+)
 _MOCK_PEOPLE: Final = [("alice", "40"), ("bob", "30"), ("charlie", "20"), ("dave", "10")]
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 SIGNATURE_HEX: Final = 130
