@@ -1,7 +1,9 @@
 """The parts of an attested plane, each alone: the certificate, the turnstile, the quote's bytes."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -10,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_runtime.attestation import channel, turnstile
+from agent_runtime.attestation.attestor import Attestor
 from agent_runtime.attestation.quote import fault_of, report_data_of
 from agent_runtime.attestation.statement import canonical_json, key_set_digest
 from agent_runtime.attestation.wallet import WalletKey
 from agent_runtime.dstack import AppKey, Evidence, GuestAgent, Info
 from agent_runtime.errors import RailUnknown
+from agent_runtime.settings import Settings
 from cutover.attestation import statement as judge
 from cutover.attestation.strict import canonical_json as judges_json
 from cutover.pinned import spki_sha256
@@ -97,7 +101,8 @@ async def test_one_is_inside_and_few_wait_and_not_for_long(monkeypatch):
     assert await refused(found) == 1  # waited, and then was sent away
     waiting = [asyncio.create_task(refused(found)) for _ in range(turnstile.WAITING_MAX)]
     await asyncio.sleep(0)
-    assert await refused(found) == 1  # did not even wait
+    assert await refused(found) == 1
+    assert not any(one.done() for one in waiting), "it did not even wait"
     assert inside == [1]
     assert set(await asyncio.gather(*waiting)) == {1}
     leave.set()
@@ -198,3 +203,14 @@ async def test_an_answer_of_the_agent_is_what_it_should_be_or_none(method, answe
 async def test_a_quote_is_asked_for_over_64_bytes_and_no_fewer():
     with pytest.raises(ValueError, match="expected 64"):
         await GuestAgent("/nowhere").quote(b"short")
+
+
+@pytest.mark.parametrize("seconds", [60, 3600])
+def test_evidence_says_how_long_it_holds_as_it_was_told(seconds):
+    keys = (SimpleNamespace(wallets=()), SimpleNamespace(spki="ab" * 32))
+    told = Settings.from_environ({"AGENT_EVIDENCE_SECONDS": str(seconds)})
+    asked = SimpleNamespace(_keys=lambda: keys, _settings=told)
+    ours = SimpleNamespace(app_id="a", instance_id="i")
+    before = datetime.now(UTC).timestamp()
+    said = json.loads(Attestor._statement(asked, "0" * 64, ours))
+    assert 0 <= said["expires"] - int(before) - seconds <= 5

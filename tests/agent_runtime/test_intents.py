@@ -3,6 +3,13 @@
 import re
 
 import base58
+import pytest
+
+from agent_runtime.errors import Refusal
+from agent_runtime.grammar import Repo
+from agent_runtime.intents import create
+from agent_runtime.near.contract import Row
+from agent_runtime.rails.github import Contributor, Contributors
 
 WIDGETS = "github.com/acme/widgets"
 
@@ -165,3 +172,29 @@ async def test_pings_deliveries_are_judged_rightly(plane, rails):
     for kind, status in (("good", 200), ("wrong", 401), ("stale", 401), ("replay", 401)):
         answer = await plane.client.post(control, json={"url": url, "kind": kind}, headers=token)
         assert answer.json()["status"] == status, (kind, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("percents", "said"),
+    [
+        ((100, 0), "must be above zero and sum to 100"),
+        ((50, 49), "must be above zero and sum to 100"),
+        ((50, 51), "must be above zero and sum to 100"),
+        ((50, 30, 20), "3 percentages for 2 contributors"),
+    ],
+)
+def test_custom_shares_that_do_not_fit_are_refused(percents, said):
+    people = (Contributor(1, "ada", 9), Contributor(2, "ken", 1))
+    found = Contributors(Repo("o", "r"), people, 0, 0, False)
+    with pytest.raises(Refusal, match=said):
+        create.allocate(found, percents)
+    assert [row.units for row in create.allocate(found, (100,))] == [10**23]
+    assert [row.units for row in create.allocate(found, (60, 40))] == [6 * 10**22, 4 * 10**22]
+
+
+def test_rows_are_the_same_if_everybody_is_there_once_with_the_same_share():
+    """The contract may hold somebody twice (contract §11.6)."""
+    ada, ken = Row("ada", 60), Row("Ken", 40)
+    assert create.same_rows((ada, ken), [Row("ken", 40), ada])
+    assert not create.same_rows((ada, ken), [Row("ken", 41), ada])
+    assert not create.same_rows((ada, ada, ken), [ada, ken])

@@ -47,6 +47,12 @@ def test_exactly_the_variable_that_differs_is_named(one, other):
     assert differing(left, right) == ({"AGENT_MAX_PAYOUT_AMOUNT"} if one != other else set())
 
 
+def test_two_variables_of_one_value_have_two_fingerprints():
+    """Else one could see that a secret is used twice, or try a value of one against the other."""
+    same = marks(GITHUB_TOKEN="x" * 20, PING_PAY_API_KEY="x" * 20)["same"]
+    assert same["GITHUB_TOKEN"]["fingerprint"] != same["PING_PAY_API_KEY"]["fingerprint"]
+
+
 def test_a_default_that_is_spelt_out_is_no_difference_and_neither_is_another_form():
     assert not differing(marks(), marks(AGENT_ALLOWED_TOKENS="near, usdc", AGENT_TLS="off"))
     assert not differing(marks(PLANE_ID="a", HOST="1.2.3.4"), marks(PLANE_ID="b"))

@@ -67,6 +67,9 @@ async def test_a_new_guid_does_not_make_an_old_body_new(rails_shared, plane_shar
     other = {"x-github-delivery": "another-guid"}
     second = await post(plane_shared, body, signed(rails_shared, body, **other))
     assert (first.json()["duplicate"], second.json()["duplicate"]) == (False, True)
+    third = b'{"zen": "Under a GUID that was seen."}'
+    again = await post(plane_shared, third, signed(rails_shared, third, **other))
+    assert again.json()["duplicate"] is True, "nor does a new body an old GUID"
 
 
 async def test_what_is_not_signed_is_refused(rails_shared, plane_shared):
