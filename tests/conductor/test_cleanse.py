@@ -86,3 +86,11 @@ def test_secrets_are_looked_for_in_one_order():
     many = Cleanser({f"key-{n}": f"Ov?>{n}~ÿ0123456789" for n in range(20)})
     assert list(many._forms) == sorted(many._forms, key=lambda form: (-len(form), form))
     assert len(many._forms) > 100
+
+
+@given(st.integers(16, 30), st.text(st.sampled_from("xyz ,;"), max_size=20))
+def test_a_secret_that_ends_in_the_middle_of_a_text_is_taken_out(length, rest):
+    """As a plane's answer is cut short and put between others."""
+    clean = Cleanser({"planes.phala": "PLANTED-0123456789-abcdefghijklm"}).text
+    said = clean(f"version {'PLANTED-0123456789-abcdefghijklm'[:length]}{rest} build r")
+    assert said == f"version <secret planes.phala>{rest} build r"

@@ -17,7 +17,13 @@ from cutover.conductor.preconditions.answers import (
     read_identity,
     read_parity,
 )
-from cutover.conductor.preconditions.environment import OWN, absent, judge_parity
+from cutover.conductor.preconditions.environment import (
+    COMPARED,
+    OWN,
+    absent,
+    judge_parity,
+    wrong_keys,
+)
 from cutover.conductor.preconditions.finding import Finding, amounts_to, gravest_first
 from cutover.conductor.preconditions.image import Running, judge_image
 from cutover.conductor.preconditions.ingress import WAYS, judge_ingress, owners_of
@@ -104,8 +110,11 @@ class TestAnswers:
         assert isinstance(read, Parity) or PLANTED not in str(read)
 
 
-def parity(plane, same=None, own=OWN, check=MARK):
-    shared = {name: Shared(set=True, fingerprint=mark) for name, mark in (same or {}).items()}
+def parity(plane, same=None, own=OWN, check=MARK, *, complete=True):
+    every = dict.fromkeys(COMPARED, MARK) if same is None or complete else {}
+    shared = {
+        n: Shared(set=True, fingerprint=mark) for n, mark in {**every, **(same or {})}.items()
+    }
     owned = {name: Own(set=True) for name in own}
     return Parity(1, plane, check, shared, owned)
 
@@ -138,6 +147,16 @@ class TestParity:
             found = judge_parity(parity("h"), told, (), rehearsal=False)
             assert [f.text for f in found if f.ok is False] == [f"p: {name} is not set"]
 
+    def test_what_the_runbook_names_must_be_compared(self):
+        """Two planes that leave the credentials out are equal in nothing that counts."""
+        few = {"PORT": MARK}
+        both = [parity(plane, few, complete=False) for plane in ("h", "p")]
+        found = judge_parity(*both, COMPARED, rehearsal=True)
+        said = {
+            finding.text.split(" is not compared")[0] for finding in found if finding.ok is False
+        }
+        assert said == {f"{plane}: {name}" for plane in ("h", "p") for name in COMPARED}
+
     def test_a_variable_cannot_be_hidden_by_calling_it_ones_own(self):
         """What one plane compares the other must compare, too."""
         hiding = parity("p", own=[*OWN, "PORT"])
@@ -149,6 +168,15 @@ def identity(plane="phala", **changes):
     told = read_identity(plane, NONCE, Answer(200, {**SAID, "plane": plane, **changes}))
     assert isinstance(told, Identity)
     return told
+
+
+class TestDoor:
+    @given(st.text(st.sampled_from("abAB09-_"), min_size=6, max_size=40))
+    def test_what_must_not_open_is_never_the_key(self, key):
+        """Whatever the key is; and each of them is another."""
+        tried = [one for one in wrong_keys(key, "0f" * 32).values() if one is not None]
+        assert key not in tried
+        assert len(set(tried)) == len(tried)
 
 
 class TestIngress:

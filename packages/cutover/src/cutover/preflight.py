@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import ClassVar, Final
 
 import httpx
 
-from cutover.archiving import key_of
+from cutover.archiving import key_of, secret_values
 from cutover.clock import SystemClock
 from cutover.conductor.access_keys import NearKeys
 from cutover.conductor.attested_plane import AttestedPlane
+from cutover.conductor.cleanse import Cleanser
 from cutover.conductor.plane_client import HttpPlane, connections
 from cutover.conductor.preconditions.asked import DEADLINE_MS
+from cutover.conductor.preconditions.finding import Finding
 from cutover.conductor.preconditions.look import Attested as Proved
 from cutover.conductor.preconditions.look import Looked, Preconditions
 from cutover.conductor.preconditions.record import Limits
@@ -175,7 +177,21 @@ async def _preflight(runbook: Runbook, settings: Settings) -> Preflight:
         before = preconditions_of(runbook, settings, planes, client, attested, patience_ms=0)
         wall_ms = SystemClock().wall_ms()
         looks = (before.findings(one.check, wall_ms) for one in runbook.preconditions)
-        return Preflight(tuple(await asyncio.gather(*looks)), proved)
+        return _cleansed(await asyncio.gather(*looks), proved, Cleanser(secret_values(settings)))
+
+
+def _cleansed(looks: Iterable[Looked], proved: Attestation | None, cleanse: Cleanser) -> Preflight:
+    """Without our keys, which a plane that they were sent to may have repeated."""
+    clean = tuple(
+        Looked(
+            look.check,
+            tuple(Finding(one.ok, cleanse.text(one.text)) for one in look.findings),
+        )
+        for look in looks
+    )
+    fact = cleanse(proved) if proved is not None else None
+    assert fact is None or isinstance(fact, Attestation)  # noqa: S101 - of the kind that it was
+    return Preflight(clean, fact)
 
 
 def _attested(runbook: Runbook, settings: Settings, folder: Path) -> Attested | None:

@@ -6,12 +6,15 @@ door, and everything that comes in passes here.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from cutover.decision.fact import Fact
 from cutover.journal.leak import SECRET_BYTES_MIN, forms
+
+BEGINNING_CHARS: Final = 16
+"""Characters of a secret's beginning that no other text has by chance."""
 
 _AS_FACT = msgspec.json.Decoder(Fact)
 
@@ -45,19 +48,34 @@ class Cleanser:
 
     def _walk(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._text(value)
+            return self.text(value)
         if isinstance(value, dict):
             return {k: v if k == "type" else self._walk(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self._walk(item) for item in value]
         return value
 
-    def _text(self, text: str) -> str:
-        """Whole secrets anywhere, and one that was cut off at the end of a shortened text."""
+    def text(self, text: str) -> str:
+        """Whole secrets anywhere, one cut off at the end, and long beginnings of one anywhere.
+
+        A text may be put together of shortened ones, so a secret may end in the middle of it.
+        """
         for form, name in self._forms.items():
             text = text.replace(form, name)
             for length in range(len(form) - 1, SECRET_BYTES_MIN - 1, -1):
                 if text.endswith(form[:length]):
                     text = text[:-length] + name
                     break
+            text = _without_beginnings(text, form, name)
         return text
+
+
+def _without_beginnings(text: str, form: str, name: str) -> str:
+    """Without any part of a text that the secret begins with, if it is too long for chance."""
+    begins = form[:BEGINNING_CHARS]
+    while len(form) > BEGINNING_CHARS and (at := text.find(begins)) >= 0:
+        end, length = at + BEGINNING_CHARS, BEGINNING_CHARS
+        while length < len(form) and text[end : end + 1] == form[length]:
+            end, length = end + 1, length + 1
+        text = text[:at] + name + text[end:]
+    return text

@@ -114,12 +114,14 @@ async def _fetch(client: httpx.AsyncClient, method: str, url: str, **request: An
             raw += part
             if len(raw) > ANSWER_BYTES_MAX:
                 return Answer(None, error=f"answer of more than {ANSWER_BYTES_MAX} bytes")
-    return answered(response.status_code, bytes(raw))
+        media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return answered(response.status_code, bytes(raw), media[:DETAIL_CHARS_MAX])
 
 
-def answered(status: int, raw: bytes) -> Answer:
+def answered(status: int, raw: bytes, media: str = "") -> Answer:
     """What a whole answer says."""
-    return Answer(status, _json(raw), raw[:DETAIL_CHARS_MAX].decode(errors="replace"))
+    text = raw[:DETAIL_CHARS_MAX].decode(errors="replace")
+    return Answer(status, _json(raw), text, media=media)
 
 
 def _json(raw: bytes) -> Any:

@@ -26,6 +26,7 @@ class Answer(msgspec.Struct, frozen=True):
         text: the first characters of the body, for people.
         error: how the connection failed; empty when it did not.
         asked: False when nothing was sent: then it says nothing about the plane.
+        media: kind of content that the plane named, without parameters; empty when it named none.
     """
 
     status: int | None
@@ -33,6 +34,7 @@ class Answer(msgspec.Struct, frozen=True):
     text: str = ""
     error: str = ""
     asked: bool = True
+    media: str = ""
 
     def field(self, *path: str) -> Any:
         """A value inside the body, None where the path leads nowhere."""

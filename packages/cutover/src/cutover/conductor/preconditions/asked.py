@@ -23,7 +23,7 @@ class AskedPlane(Protocol):
         ...
 
     async def knock(self, key: str | None, deadline_ms: int) -> Answer:
-        """`POST /process` with a wrong key or none."""
+        """`POST /process` with this key or none, asking for help; nothing is carried out by it."""
         ...
 
     async def identity(self, nonce: str, deadline_ms: int) -> Answer:

@@ -14,10 +14,49 @@ from cutover.evidence.planes import Answer
 NEEDED: Final = ("github", "near", "eigenai")
 """Services without which no plane can do its work; equal emptiness is no parity."""
 
+COMPARED: Final = (
+    "AGENT_MODE", "EIGENAI_WALLET_ADDRESS", "EIGENAI_WALLET_PRIVATE_KEY", "GITHUB_APP_ID",
+    "GITHUB_PRIVATE_KEY", "HOT_PAY_JWT", "NEAR_ACCOUNT_ID", "NEAR_CONTRACT_ID", "PING_PAY_API_KEY",
+)  # fmt: skip
+"""Variables that both planes must compare: those of the runbook, and what payments rest on.
+
+A plane that leaves one out of its answer would be found equal in what it chose to tell.
+"""
+
 OWN: Final = ("AGENT_SERVER_API_KEY", "INGRESS_OWNER", "NEAR_PRIVATE_KEY", "PLANE_ID")
 """Variables that each plane has for itself, and must have."""
 
 PRODUCTION: Final = "production"
+
+
+def wrong_keys(key: str, stranger: str) -> dict[str, str | None]:
+    """What must not open a plane's door, by what it is called.
+
+    Beside none and a stranger's, everything that a careless comparison takes for the right one. The
+    plane knows its key, so it learns nothing; what it answers to these is never repeated.
+
+    Args:
+        key: the right one.
+        stranger: one that nobody has, of random letters.
+    """
+    tried: dict[str, str | None] = {
+        "no key": None,
+        "an empty key": "",
+        "a wrong key": stranger[: max(len(key), 8)],
+        "its key in other letters": key.swapcase(),
+        "a part of its key": key[:-1],
+        "its key with more behind it": f"{key}0",
+    }
+    return {word: given for word, given in tried.items() if given != key}
+
+
+def judge_own_key(plane: str, answer: Answer) -> Finding:
+    """Whether the right key opens, so that a door that is always shut is not taken for a lock."""
+    if answer.status == 200:
+        return holds(f"{plane} answers 200 to its own key")
+    said = "does not answer" if answer.status is None else f"answers {answer.status}"
+    text = f"{plane} {said} to its own key, expected 200"
+    return fails(f"{text}: give planes.{plane} the plane's AGENT_SERVER_API_KEY")
 
 
 def judge_door(plane: str, word: str, answer: Answer) -> Finding:
@@ -79,6 +118,7 @@ def judge_parity(
         text = "values cannot be compared: set the same PARITY_KEY on both planes"
         return [unknown(text)]
     found = [*_present(first), *_present(second), *_mixed(first, second)]
+    found += [*_left_out(first), *_left_out(second)]
     differing = sorted(
         name
         for name in first.same.keys() | second.same.keys()
@@ -111,6 +151,14 @@ def _present(told: Parity) -> list[Finding]:
         fails(f"{told.plane}: {name} is not set")
         for name in OWN
         if name not in told.own or not told.own[name].set
+    ]
+
+
+def _left_out(told: Parity) -> list[Finding]:
+    return [
+        fails(f"{told.plane}: {name} is not compared: it leaves it out of /parity")
+        for name in COMPARED
+        if name not in told.same
     ]
 
 

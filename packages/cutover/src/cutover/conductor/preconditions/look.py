@@ -23,8 +23,10 @@ from cutover.conductor.preconditions.environment import (
     absent,
     judge_door,
     judge_mode,
+    judge_own_key,
     judge_parity,
     judge_services,
+    wrong_keys,
 )
 from cutover.conductor.preconditions.finding import Finding, amounts_to, gravest_first, unknown
 from cutover.conductor.preconditions.image import Running, judge_image
@@ -194,14 +196,22 @@ class Preconditions:
         ]
 
     async def _doors(self) -> list[Finding]:
-        tried = [
-            (plane, word, plane.knock(key, DEADLINE_MS))
-            for plane in self._planes
-            for key, word in ((None, "no key"), ("wrong-key", "a wrong key"))
+        """Each plane's door: shut to everything but its key, and open to that."""
+        both = await asyncio.gather(*map(self._door, self._planes))
+        return [one for found in both for one in found]
+
+    async def _door(self, plane: AskedPlane) -> list[Finding]:
+        key = self._access[plane.name].key
+        tried = wrong_keys(key, self._nonce())
+        answers = await asyncio.gather(
+            plane.knock(key, DEADLINE_MS),
+            *(plane.knock(given, DEADLINE_MS) for given in tried.values()),
+        )
+        shut = zip(tried, answers[1:], strict=True)
+        return [
+            judge_own_key(plane.name, answers[0]),
+            *(judge_door(plane.name, word, answer) for word, answer in shut),
         ]
-        answers = await asyncio.gather(*(knock for _, _, knock in tried))
-        both = zip(tried, answers, strict=True)
-        return [judge_door(plane.name, word, answer) for (plane, word, _), answer in both]
 
     async def _who(self, first: Identity | Silence, second: Identity | Silence) -> list[Finding]:
         if isinstance(first, Silence) or isinstance(second, Silence):
