@@ -28,6 +28,7 @@ class PinnedPlane:
         self._plane = plane
         self._pin = pin
         self._network = network
+        self._held: PinnedContext | None = None
 
     async def get(self, path: str, deadline_ms: int) -> Answer:
         """Ask `/ready` or `/health`."""
@@ -51,10 +52,16 @@ class PinnedPlane:
 
     async def _under_key(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
-            self._network.handshake(self.name, PinnedContext(self._pin.spki))
+            self._network.handshake(self.name, self._tls())
         except PinError as error:
             return self._nothing_sent(str(error))
         return await ask()
+
+    def _tls(self) -> PinnedContext:
+        """TLS towards the key that counts now; made anew, as in a conductor, when it is another."""
+        if self._held is None or self._held.spki != self._pin.spki:
+            self._held = PinnedContext(self._pin.spki)
+        return self._held
 
     def _nothing_sent(self, why: str) -> Answer:
         return Answer(None, error=f"nothing was sent: {self.name}: {why}", asked=False)
