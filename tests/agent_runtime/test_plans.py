@@ -16,6 +16,7 @@ from agent_runtime.modes import Caller
 from agent_runtime.near.contract import Row
 from agent_runtime.payments import Plan, Share
 from agent_runtime.plans import PlanState, PlanStore
+from agent_runtime.requests import Reply
 
 PAY = "pay 10 USDC to acme/widgets"
 
@@ -240,6 +241,22 @@ async def test_a_plan_that_could_not_be_carried_out_waits_only_if_no_newer_one_d
         store.release(older)
         assert store.find(caller, older.id).state is left
     assert store.waiting(anybody) is None
+
+
+async def test_a_plan_that_failed_while_a_newer_one_was_made_is_gone(careful, monkeypatch, moved):
+    older = block(await careful.say(PAY))["id"]
+
+    async def meanwhile(_):
+        await careful.say("pay 1 USDC to acme/widgets")
+        return Reply("❌ Payment failed: not now", "pay")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(careful.service.processor._crew.chain.planner, "_done", meanwhile)
+        await careful.say(f"approve {older}")
+    assert (await careful.say(f"approve {older}")).startswith("Pending plan mismatch")
+    assert (await careful.say("approve")).startswith("✅ Distributed 1 USDC")
+    assert (await careful.say("approve")).startswith("No pending plan")
+    assert moved() == 1_000_000
 
 
 async def test_a_plan_that_nobody_approved_is_forgotten_a_day_after_its_end(store, monkeypatch):
