@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cutover.pinned import PinError, PinnedContext
 from cutover.simulator.kernel.host import Host
+from cutover.simulator.kernel.network import demanding
 from cutover.simulator.kernel.weather import CALM_MS, Condition
+from cutover.simulator.world.intruder import intruder
 from simulator.sims import Ear, Wire, networked
 
 CUT = Condition("near", "far", cut=True)
@@ -226,6 +229,28 @@ def test_nobody_takes_a_name_that_is_taken():
         network.listen(Ear, "far", 81)
 
     networked(play)
+
+
+def test_who_comes_between_after_the_look_at_a_key_is_told_nothing():
+    """Who answers is settled when the connection is made: there the key is compared, too."""
+    key, told = "11" * 32, Ear()
+
+    async def play(network):
+        wire = await Wire(network).open()
+        network.keys["far"] = lambda: key
+        tls = PinnedContext(key)
+
+        async def speak():
+            network.handshake("far", tls)
+            network.between["far"] = intruder(told.data_received)
+            with pytest.raises(PinError), demanding(tls):
+                await network.loop.create_connection(Ear, "far", 80)
+            await network.loop.create_connection(Ear, "far", 80)  # without a demand: as ever
+
+        await wire.near_host.start(speak())
+        return len(wire.ears), told.text
+
+    assert networked(play) == (1, b"")
 
 
 # calls

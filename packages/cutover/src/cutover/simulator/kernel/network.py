@@ -7,7 +7,8 @@ answer. Both take time, break when a host dies, and wait while the weather keeps
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -51,6 +52,23 @@ class Handshake(Protocol):
     def compare(self, presented: str) -> None:
         """Accept the key that the other end presents, or raise an `OSError`."""
         ...
+
+
+_DEMANDED: ContextVar[Handshake | None] = ContextVar("demanded", default=None)
+
+
+@contextlib.contextmanager
+def demanding(tls: Handshake) -> Iterator[None]:
+    """Open no connection meanwhile but to who passes this handshake.
+
+    For clients that are not given TLS of their own: who answers is settled when a connection is
+    made, and a key that was looked at before that says nothing about it.
+    """
+    token = _DEMANDED.set(tls)
+    try:
+        yield
+    finally:
+        _DEMANDED.reset(token)
 
 
 @dataclass(frozen=True)
@@ -142,6 +160,8 @@ class Network:
         if tls is not None:
             await self.pass_between(name, here)
             self.handshake(name, tls)
+        elif (demanded := _DEMANDED.get()) is not None:
+            self.handshake(name, demanded)
         between = self.between.get(name)
         near, far = Stream.pair(self, (here, HOST.get()), (name, listener.host))
         self._streams = [known for known in self._streams if not known.is_closing()]

@@ -11,7 +11,7 @@ from cutover.conductor.pin import Pin
 from cutover.conductor.ports import PlaneClient
 from cutover.evidence.planes import Answer
 from cutover.pinned import PinError, PinnedContext
-from cutover.simulator.kernel.network import Network
+from cutover.simulator.kernel.network import Network, demanding
 
 
 class PinnedPlane:
@@ -51,11 +51,13 @@ class PinnedPlane:
         )
 
     async def _under_key(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        tls = self._tls()
         try:
-            self._network.handshake(self.name, self._tls())
+            self._network.handshake(self.name, tls)
         except PinError as error:
             return self._nothing_sent(str(error))
-        return await ask()
+        with demanding(tls):
+            return await ask()
 
     def _tls(self) -> PinnedContext:
         """TLS towards the key that counts now; made anew, as in a conductor, when it is another."""
