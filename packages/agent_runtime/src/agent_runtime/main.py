@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from agent_runtime.advice import advice
 from agent_runtime.attestation.attestor import Attestor
 from agent_runtime.errors import SettingsError, StartError
 from agent_runtime.http.app import make_app
@@ -77,6 +78,8 @@ class Server(uvicorn.Server):
                 tls=settings.tls,
                 **_named(self._service.attestor),
             )
+            for said in advice(settings):
+                logger().warning("advice", said=said)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, without waiting for peers that do not say goodbye."""
