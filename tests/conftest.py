@@ -7,6 +7,23 @@ import pytest
 gc.disable()  # what collecting the tests makes is there to stay: to walk it meanwhile is in vain
 
 
+@pytest.hookimpl(trylast=True)  # what is not wanted is gone by then
+def pytest_collection_modifyitems(items):
+    """Spread the long tests over the first three quarters of the others.
+
+    Workers take tests in their order, in pieces that grow smaller: so each gets some of the long
+    ones, and none of them is what all the others wait for at the end.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    if len(short) < 4 * len(long):
+        return
+    step = max(1, len(short) * 3 // 4 // max(1, len(long)))
+    for number, item in enumerate(long):
+        short.insert(number * (step + 1), item)
+    items[:] = short
+
+
 def pytest_collection_finish():
     """Look at nothing again that was imported so far."""
     gc.enable()

@@ -2,11 +2,14 @@
 
 import json
 
+import pytest
+
 from conductor.theatre import Theatre
 from cutover.evidence.observation import Stopped, Verdict
 from cutover.runbook.gate import Evidence
 
 
+@pytest.mark.long
 def test_a_foreign_plane_that_proves_itself_is_carried_to_completion(tmp_path):
     """From the first look to the sealed archive, and all that must be true of such a run."""
     with Theatre(tmp_path) as world:

@@ -37,6 +37,7 @@ def test_a_signal_ends_it_in_good_order(tmp_path, number):
         assert world.is_ready(), "the gateway goes on alone"
 
 
+@pytest.mark.long
 def test_kill_9_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path):
     """Killed while starting, while working, right after an order: the run goes on and completes."""
     chance = random.Random(20_260_223)

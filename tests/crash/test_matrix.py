@@ -67,6 +67,7 @@ def test_the_uncrashed_run_is_what_the_others_are_compared_with(tmp_path):
     assert not any(told.again for told in seen.executed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("crashes", QUICK, ids=lambda crashes: "+".join(map(str, crashes)))
 def test_a_run_survives_its_crashes(tmp_path, crashes):
     """Several deaths in one run: what was acknowledged stands, and nothing is paid twice."""

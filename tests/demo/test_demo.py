@@ -41,6 +41,7 @@ def play(folder: Path, *arguments: str) -> tuple[int, dict, str]:
     return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
+@pytest.mark.long
 def test_traffic_moves_to_the_candidate_and_no_request_fails(tmp_path):
     """Without a fault the run completes, clients are answered well, and the archive verifies."""
     code, result, log = play(tmp_path / "world")
@@ -58,6 +59,7 @@ def test_traffic_moves_to_the_candidate_and_no_request_fails(tmp_path):
     assert archive.verify(Path(result["archive"]), redecide=redecide, recheck=Recheck()) == []
 
 
+@pytest.mark.long
 def test_a_fault_ends_as_the_runbook_says(tmp_path):
     """One rollback in every test run; `make soak` plays all faults, tests/crash has the crashes."""
     judge(tmp_path, "canary-fails")

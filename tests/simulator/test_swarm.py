@@ -33,6 +33,7 @@ def found(tally):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_line_is_crossed(part):
     """25 seeds each with faults of its own, one after another."""

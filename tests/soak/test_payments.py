@@ -178,6 +178,7 @@ def seed_of(default):
     return seed
 
 
+@pytest.mark.long
 async def test_two_hundred_payments_are_each_made_once_or_not_at_all(tmp_path):
     await check(Run(200, 1, seed_of(5), tmp_path))
 

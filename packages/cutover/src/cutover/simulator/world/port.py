@@ -22,6 +22,8 @@ Carry = Callable[[Host | None, str, Callable[[], Awaitable[Answered]]], Awaitabl
 """How a question gets there and its answer back."""
 
 NO_HEADERS: Final[Headers] = {}
+JSON: Final = "application/json"
+"""What a played plane answers with over the wire, too."""
 
 
 class PortPlane:
@@ -72,4 +74,4 @@ class PortPlane:
             return Answer(None, error=f"no whole answer within {deadline_ms:g} ms")
         except OSError as error:
             return Answer(None, error=f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX])
-        return answered(status, raw)
+        return answered(status, raw, JSON)
