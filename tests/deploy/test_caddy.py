@@ -12,6 +12,7 @@ import shutil
 import ssl
 import subprocess
 import time
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -137,6 +138,7 @@ async def served(folder):
     return server, task
 
 
+@asynccontextmanager
 async def trusted(folder, child):
     """A client that trusts the authority, as soon as there is one."""
     root = folder / "caddy/pki/authorities/local/root.crt"
@@ -147,7 +149,21 @@ async def trusted(folder, child):
         await asyncio.sleep(0.02)
     context = ssl.create_default_context(cafile=root)
     way = httpx.AsyncHTTPTransport(uds=str(folder / "c"), verify=context)
-    return httpx.AsyncClient(transport=way, base_url="https://agent.example", timeout=10)
+    async with httpx.AsyncClient(
+        transport=way, base_url="https://agent.example", timeout=10
+    ) as client:
+        while not await answers(client):  # it listens before its certificate is made
+            assert time.monotonic() < end, "no handshake"
+            await asyncio.sleep(0.02)
+        yield client
+
+
+async def answers(client):
+    try:
+        await client.get("/health")
+    except httpx.ConnectError:
+        return False
+    return True
 
 
 def delivery(size):
@@ -171,7 +187,7 @@ async def test_requests_webhooks_limits_and_headers_pass_through_caddy(tmp_path_
         words = ("run", "--config", fronted(folder, port), "--adapter", "caddyfile")
         with caddy(folder, *words) as child:
             try:
-                async with await trusted(folder, child) as client:
+                async with trusted(folder, child) as client:
                     await asked(client)
             finally:
                 child.terminate()
