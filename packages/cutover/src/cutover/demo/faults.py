@@ -5,10 +5,12 @@ Each fault is injected in the world (a plane, a rail, a process, the link), neve
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cutover.clock import pause
-from cutover.demo.world import World
+
+if TYPE_CHECKING:  # the command line needs the names alone, and half as long for every verb so
+    from cutover.demo.world import World
 
 CRASH_SECONDS = 1.0
 
@@ -37,7 +39,7 @@ class Fault:
     says: str
     stage: str
     unlocked: bool
-    inject: Callable[[World], None]
+    inject: "Callable[[World], None]"
     result: str
     rule: str
     failing: str
@@ -47,12 +49,12 @@ class Fault:
     relay: bool = False
 
 
-def _misconfigure(world: World) -> None:
+def _misconfigure(world: "World") -> None:
     world.processes.stop("phala")
     world.start_plane("phala", PING_PAY_API_KEY="")
 
 
-def _rails_fail(world: World) -> None:
+def _rails_fail(world: "World") -> None:
     world.set_faults(
         [
             {"service": "ping", "kind": "status", "status": 503, "plane": "phala"},
@@ -61,27 +63,27 @@ def _rails_fail(world: World) -> None:
     )
 
 
-def _payments_fail(world: World) -> None:
+def _payments_fail(world: "World") -> None:
     fault = {"service": "near", "operation": "send_tx", "kind": "wrong"}
     world.set_faults([{**fault, "variant": "failed_receipt", "plane": "phala"}])
 
 
-def _fallback_down(world: World) -> None:
+def _fallback_down(world: "World") -> None:
     world.processes.kill("hetzner")
 
 
-def _conductor_crash(world: World) -> None:
+def _conductor_crash(world: "World") -> None:
     world.processes.kill("conductor")
     pause(CRASH_SECONDS)
     world.start_conductor()
 
 
-def _gateway_crash(world: World) -> None:
+def _gateway_crash(world: "World") -> None:
     world.processes.kill("gateway")
     world.start_gateway()
 
 
-def _table_rejected(world: World) -> None:
+def _table_rejected(world: "World") -> None:
     world.set_link("corrupt")
 
 
