@@ -3,14 +3,12 @@
 import asyncio
 import json
 import time
-from unittest.mock import Mock
 
 import pytest
 import pytest_asyncio
 
-from agent_runtime import wire
 from agent_runtime.command import run
-from agent_runtime.errors import RailError, RailUnknown, SettingsError
+from agent_runtime.errors import SettingsError
 from agent_runtime.funding import book as book_module
 from agent_runtime.funding import desk as desk_module
 from agent_runtime.funding import judge as judge_module
@@ -19,7 +17,6 @@ from agent_runtime.funding.desk import FundingDesk, wish_of
 from agent_runtime.funding.model import FundingState
 from agent_runtime.funding.witness import Witness
 from agent_runtime.near.rpc import Rpc
-from agent_runtime.rails import hot as hot_module
 from agent_runtime.rails.hot import Hot
 from agent_runtime.settings import Settings
 from agent_runtime.store import open_store
@@ -296,30 +293,6 @@ async def test_a_book_takes_so_many_different_hints_and_no_more(tmp_path):
     db.close()
 
 
-class BreakingHot(Hot):
-    """A fault of our own in the middle of a look."""
-
-    async def deposits(self, memo):
-        raise ZeroDivisionError(memo)
-
-
-async def test_a_funding_that_breaks_its_look_does_not_keep_the_others_waiting(
-    tmp_path, monkeypatch
-):
-    log = Mock()
-    monkeypatch.setattr(desk_module, "logger", lambda: log)
-    monkeypatch.setattr(book_module, "MOST_SECONDS", 3_600.0)
-    monkeypatch.setattr(book_module, "FIRST_SECONDS", 5.0)
-    settings = Settings.from_environ({"HOT_PAY_JWT": "t", **SIGNER})
-    client, db = wire.new_client(), open_store(str(tmp_path / "p.db"))
-    book = FundingBook(db)
-    desk = FundingDesk(settings, BreakingHot(client, settings), Witness(Rpc(client, ())), book)
-    names = {book.ask(f"fund-{n}", desk.wish("1", "USDC")).id for n in range(3)}
-    assert (await desk.round(), book.due(9)) == (3, [])
-    assert {one.kwargs["funding"] for one in log.exception.call_args_list} == names
-    db.close()
-
-
 @pytest.mark.parametrize(
     ("name", "value"), [("HOT_PAY_NEAR_ACCOUNT", "mine.near"), ("HOT_PAY_AUTH_PREFIX", "a b")]
 )
@@ -327,53 +300,6 @@ async def test_settings_that_would_collect_for_somebody_else_are_refused(name, v
     assert Settings.from_environ({**SIGNER, "HOT_PAY_NEAR_ACCOUNT": "a.near"}).hot_account
     with pytest.raises(SettingsError, match=name):
         Settings.from_environ({**SIGNER, name: value})
-
-
-class DyingHot(Hot):
-    """The process ends while the order is on its way."""
-
-    orders = 0
-    end = asyncio.CancelledError
-
-    async def deposits(self, memo):
-        return ()
-
-    async def make_item(self, invoice):
-        self.orders += 1
-        raise self.end
-
-
-async def test_after_a_crash_in_the_middle_of_an_order_there_is_no_second_one(tmp_path):
-    settings = Settings.from_environ({"HOT_PAY_JWT": "t", **SIGNER})
-    client = wire.new_client()
-    hot = DyingHot(client, settings)
-    for _ in range(2):
-        db = open_store(str(tmp_path / "p.db"))
-        desk = FundingDesk(settings, hot, Witness(Rpc(client, ())), FundingBook(db))
-        try:
-            found = await desk.ask(desk.wish("1", "USDC"), "key")
-            assert found.state is FundingState.UNKNOWN
-        except asyncio.CancelledError:
-            assert hot.orders == 1
-        db.close()
-    assert hot.orders == 1
-
-
-async def test_after_a_fault_of_our_own_in_the_middle_of_an_order_there_is_no_second_one(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(desk_module, "logger", Mock())
-    monkeypatch.setattr(book_module, "FIRST_SECONDS", 0.0)
-    settings = Settings.from_environ({"HOT_PAY_JWT": "t", **SIGNER})
-    client, db = wire.new_client(), open_store(str(tmp_path / "p.db"))
-    hot, book = DyingHot(client, settings), FundingBook(db)
-    hot.end = ZeroDivisionError
-    desk = FundingDesk(settings, hot, Witness(Rpc(client, ())), book)
-    asked = book.ask("fund-1", desk.wish("1", "USDC"))
-    assert [await desk.round() for _ in range(3)] == [1, 1, 1]
-    book.change(asked, FundingState.ASKED, "as a writer with an old view would have it")
-    assert (book.get("fund-1").state, hot.orders) == (FundingState.UNKNOWN, 1)
-    db.close()
 
 
 async def command(capsys, *argv, **environ):
@@ -443,59 +369,3 @@ async def test_where_somebody_has_paid_already_nothing_is_ordered(plane, rails, 
     assert (found.state, found.tx_hash) == (FundingState.ARRIVED, paid)
     assert (found.item_id, calls(rails, "merchant_item")) == (asked["item"], orders)
     db.close()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "known"),
-    [
-        (200, {"item_id": "x"}, False),
-        (200, {"item_id": "AB" * 32}, False),
-        (202, {"item_id": "ab" * 32}, False),
-        (302, {}, False),
-        (409, {"detail": "there is one"}, False),
-        (429, {}, False),
-        (422, {"detail": "token"}, True),
-    ],
-)
-async def test_only_a_refusal_says_that_there_is_no_item(status, body, known):
-    answer = wire.Answer("hotpay", status, {}, json.dumps(body).encode())
-    with pytest.raises(RailError) as caught:
-        hot_module._item_of(answer)
-    assert isinstance(caught.value, RailUnknown) is not known
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"amount": 5}, {"amount": "5.0"}, {"amount": None}, {"status": None}, {"item_id": 7}],
-    ids=str,
-)
-async def test_a_deposit_that_is_not_as_documented_is_unknown_and_no_zero(change):
-    row = {"memo": "m", "item_id": "i", "amount": "5", "near_trx": None, "status": "SUCCESS"}
-    assert hot_module._deposit(row).units == 5
-    with pytest.raises(RailUnknown):
-        hot_module._deposit({**row, **change})
-
-
-async def test_the_client_reads_all_pages_and_only_its_own_memo(rails):
-    rails_hot, settings = rails.world.hot, Settings.from_environ(rails.environ)
-    client = wire.new_client()
-    hot = Hot(client, settings)
-    order = {"memo": "m", "asset": f"nep141:{genesis.USDC}", "amount": "1"}
-    item = await hot.make_item(desk_module.Invoice(**order, header="h", description="d"))
-    for _ in range(101):
-        rails_hot.pay({"item_id": item, "units": 0, "memo": "many"})
-    assert [one.memo for one in await hot.deposits("many")] == ["many"] * 101
-    for _ in range(200):
-        rails_hot.pay({"item_id": item, "units": 0, "memo": "many"})
-    with pytest.raises(RailUnknown, match="over 300 deposits"):
-        await hot.deposits("many")
-    rails.fault(hot_rule(kind="wrong", variant="unfiltered"))
-    del rails_hot._paid[1:]
-    assert await hot.deposits("nobody") == ()
-    rails.heal()
-    bare = Settings.from_environ({**rails.environ, "HOT_PAY_AUTH_PREFIX": "none"})
-    assert (await Hot(client, bare).deposits("nobody")) == ()
-    wrong = Settings.from_environ({**rails.environ, "HOT_PAY_AUTH_PREFIX": "Token"})
-    with pytest.raises(RailError, match="401"):
-        await Hot(client, wrong).deposits("nobody")
-    await client.aclose()

@@ -188,14 +188,14 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
-    # what a msgspec hook says of a type that it does not know
+    # by this error a msgspec hook says that it does not know a type; encoding then fails with it
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
 
 
 def _rich(kind: type, value: object) -> object:
     if issubclass(kind, Path) and isinstance(value, str):
         return Path(value)
-    # likewise
+    # by this error a msgspec hook says that it does not know a type; decoding then fails with it
     raise NotImplementedError(f"{kind.__name__} has no JSON form")
 
 
